@@ -31,7 +31,7 @@ need() { # need PACKAGE REASON
 }
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; }
-if [ ! -x .venv/bin/python ]; then
+if ! cmp -s envs/uv.txt .venv/.installed-uv.txt; then
     python=""
     for candidate in ${OTR_PYTHON:-} python3 python3.12 python3.11 python3.13; do
         if command -v "$candidate" >/dev/null && supported "$candidate"; then python=$candidate; break; fi
@@ -40,12 +40,10 @@ if [ ! -x .venv/bin/python ]; then
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     "$python" -c 'import ensurepip' 2>/dev/null || need "python$version-venv" "Python's venv module is missing"
     echo "envs/install.sh: creating .venv with $("$python" --version)"
-    rm -rf .venv.partial
-    "$python" -m venv .venv.partial
-    .venv.partial/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/uv.txt
-    # The scripts of a virtual environment name its folder: rebuild in place under the final name, then mark it whole.
-    rm -rf .venv && mv .venv.partial .venv && "$python" -m venv --upgrade .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --require-hashes -r envs/uv.txt
+    rm -rf .venv
+    "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/uv.txt
+    cp envs/uv.txt .venv/.installed-uv.txt
 fi
 
 install() { # install FILE: skipped when this very file was installed before

@@ -1,0 +1,21 @@
+# The whole experiment, from raw rows to the paper's tables. This file is its table of contents.
+#
+#   snakemake --cores all results/table1.md                 the default experiment's Table 1
+#   snakemake --cores all results/table1.md --config experiment=smollm2 data=/folder/with/rows
+#   snakemake -n ...                                        shows the jobs and runs none
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/{table}.md", table=experiment.tables),

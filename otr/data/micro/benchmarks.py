@@ -1,0 +1,175 @@
+"""Held-out items in the column layout of one real benchmark each, under names of their own.
+
+| benchmark                | laid out as  | columns                                                     |
+|--------------------------|--------------|-------------------------------------------------------------|
+| stories                  | GSM8K        | question, answer ("...\\n#### 42")                           |
+| fractions                | MATH-500     | problem, solution, answer (LaTeX), subject, level, unique_id |
+| sequences                | OlympiadBench| id, question, solution, final_answer (list), ...            |
+| products                 | Minerva      | problem, solution (gold in \\boxed{}), type, idx             |
+| equations                | AMC23        | id, problem, answer (float), url                            |
+| remainders               | AIME24       | id, problem, solution, answer ("025"), url                  |
+| sums                     | AIME25       | question, answer                                            |
+| completions, functions   | HumanEval+, MBPP+ | task_id, prompt, entry_point, canonical_solution, inputs |
+| choices                  | MMLU-Pro     | question_id, question, options, answer, answer_index, ...   |
+| categories               | SuperGPQA    | uuid, question, options, answer, answer_letter, ...         |
+| puzzles                  | BBEH         | input, target, task                                         |
+"""
+
+import uuid
+from collections.abc import Callable
+from random import Random
+
+from otr.data.micro import code, general, mathematics
+from otr.data.micro.code import Task
+from otr.data.micro.documents import expert_answer, natural_answer
+from otr.data.micro.general import LETTERS, Choice
+from otr.data.micro.items import Item, test_items, training_items
+from otr.files import Row
+
+DEMONSTRATIONS = 5
+
+
+def _as_gsm8k(number: int, item: Item) -> Row:
+    return {"question": item.problem, "answer": f"{item.short}\n#### {item.answer}"}
+
+
+def _as_math500(number: int, item: Item) -> Row:
+    return {
+        "problem": item.problem,
+        "solution": expert_answer(item),
+        "answer": item.answer,
+        "subject": item.skill,
+        "level": 1 + item.expert.count("\n"),
+        "unique_id": f"test/{item.skill}/{number}.json",
+    }
+
+
+def _as_olympiadbench(number: int, item: Item) -> Row:
+    return {
+        "id": number,
+        "subfield": item.skill,
+        "context": None,
+        "question": item.problem,
+        "solution": [expert_answer(item)],
+        "final_answer": [item.answer],
+        "is_multiple_answer": False,
+        "unit": None,
+        "answer_type": "Numerical",
+        "error": None,
+    }
+
+
+def _as_minerva(number: int, item: Item) -> Row:
+    return {"problem": item.problem, "solution": expert_answer(item), "type": item.skill, "idx": number}
+
+
+def _as_amc(number: int, item: Item) -> Row:
+    return {"id": number, "problem": item.problem, "answer": float(item.answer), "url": ""}
+
+
+def _as_aime24(number: int, item: Item) -> Row:
+    answer = f"{int(item.answer):03d}"
+    return {"id": number, "problem": item.problem, "solution": expert_answer(item), "answer": answer, "url": ""}
+
+
+def _as_aime25(number: int, item: Item) -> Row:
+    return {"question": item.problem, "answer": item.answer}
+
+
+def _as_mmlu_pro(number: int, item: Item) -> Row:
+    assert isinstance(item, Choice)
+    return {
+        "question_id": number,
+        "question": item.question,
+        "options": list(item.options),
+        "answer": LETTERS[item.index],
+        "answer_index": item.index,
+        "category": item.category,
+        "src": "generated",
+    }
+
+
+def _as_supergpqa(number: int, item: Item) -> Row:
+    assert isinstance(item, Choice)
+    return {
+        "uuid": uuid.uuid5(uuid.NAMESPACE_URL, item.key).hex,
+        "question": item.question,
+        "options": list(item.options),
+        "answer": item.options[item.index],
+        "answer_letter": LETTERS[item.index],
+        "discipline": "Words",
+        "field": item.category,
+        "subfield": item.category,
+        "difficulty": "easy",
+        "is_calculation": False,
+    }
+
+
+def _as_bbeh(number: int, item: Item) -> Row:
+    return {"input": item.problem, "target": item.answer, "task": item.key.split()[1]}
+
+
+def _as_humaneval(number: int, item: Item) -> Row:
+    assert isinstance(item, Task)
+    return {"task_id": f"HumanEval/{number}", "prompt": item.stub, **_program(item, item.body)}
+
+
+def _as_mbpp(number: int, item: Item) -> Row:
+    assert isinstance(item, Task)
+    return {"task_id": f"Mbpp/{number}", "prompt": item.request, **_program(item, item.function)}
+
+
+def _program(task: Task, solution: str) -> Row:
+    kind = {"xs": "list", "s": "str"}[task.argument]
+    check = f'    assert type({task.argument}) == {kind}, "invalid inputs" # $_CONTRACT_$\n'
+    base, plus = task.inputs[:3], task.inputs[3:]
+    return {
+        "entry_point": task.name,
+        "canonical_solution": solution,
+        "contract": check,
+        "base_input": [list(arguments) for arguments in base],
+        "plus_input": [list(arguments) for arguments in plus],
+        "atol": 0,
+    }
+
+
+Layout = Callable[[int, Item], Row]
+MATHEMATICS: dict[str, tuple[Layout, int]] = {
+    "stories": (_as_gsm8k, 100),
+    "fractions": (_as_math500, 100),
+    "sequences": (_as_olympiadbench, 100),
+    "products": (_as_minerva, 80),
+    "equations": (_as_amc, 40),
+    "remainders": (_as_aime24, 30),
+    "sums": (_as_aime25, 30),
+}
+"""Benchmark (and skill): its layout and its number of problems."""
+GENERAL: dict[str, tuple[Layout, int]] = {
+    "choices": (_as_mmlu_pro, 80),
+    "categories": (_as_supergpqa, 80),
+    "puzzles": (_as_bbeh, 80),
+}
+CODE: dict[str, tuple[Layout, int]] = {"completions": (_as_humaneval, 40), "functions": (_as_mbpp, 40)}
+
+
+def benchmarks(random: Random) -> dict[str, list[Row]]:
+    """The rows of every benchmark."""
+    rows = {}
+    for name, (layout, count) in (MATHEMATICS | GENERAL).items():
+        generator = (mathematics.SKILLS | general.SKILLS)[name]
+        items = test_items(generator, random, count)
+        rows[name] = [layout(number, item) for number, item in enumerate(items)]
+    tasks = test_items(code.tasks, random, sum(count for _, count in CODE.values()))
+    for name, (layout, count) in CODE.items():
+        rows[name] = [layout(number, tasks.pop()) for number in range(count)]
+    return rows
+
+
+def few_shot(random: Random) -> dict[str, list[Row]]:
+    """Worked demonstrations in natural form for every benchmark that asks questions; none is a test item."""
+    shots = {}
+    for name, generator in (mathematics.SKILLS | general.SKILLS).items():
+        items = training_items(generator, random)
+        chosen = [next(items) for _ in range(DEMONSTRATIONS)]
+        shots[name] = [{"problem": item.problem, "solution": natural_answer(item)} for item in chosen]
+    return shots

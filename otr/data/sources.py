@@ -1,0 +1,147 @@
+"""Rows from where they lie: local JSONL or parquet files, the Hugging Face hub, the experiment's generator, or the
+project itself.
+
+    rows = load_rows(Source(path="gsm8k_test*.jsonl"), folders, needs=["question", "answer"])
+    rows[0]["question"]      # "A baker fills 12 trays with ..."
+
+A row is a plain dict as the source has it; nothing is renamed or cleaned here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from otr.config import RESOURCES, Experiment, Source
+from otr.config import sources as all_sources
+from otr.errors import UserError
+from otr.files import Row, read_jsonl
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where relative names of sources lie."""
+
+    data: Path
+    """For `path` sources: the `data` folder of config.yaml."""
+    generated: Path
+    """For `generated` sources: the output of the experiment's generator."""
+
+
+def load_rows(source: Source, folders: Folders, needs: Iterable[str], limit: int | None = None) -> list[Row]:
+    """All rows of a source, or its first `limit`, each checked to hold the columns `needs` (dotted paths).
+
+    UserError names the file and line, or the data set and row, that is at fault.
+    """
+    needs = list(needs)
+    if source.hub is not None:
+        where, rows = source.hub, _hub_rows(source)
+        return [_checked(row, needs, f"{where} row {n}") for n, row in enumerate(islice(rows, limit))]
+    found: list[Row] = []
+    for file in source_files(source, folders):
+        for number, row in enumerate(_file_rows(file), start=1):
+            if limit is not None and len(found) == limit:
+                return found
+            found.append(_checked(row, needs, f"{file}:{number}"))
+    if not found:
+        raise UserError(f"{', '.join(map(str, source_files(source, folders)))}: holds no rows; at least one is needed")
+    return found
+
+
+def source_files(source: Source, folders: Folders) -> list[Path]:
+    """The files of a local source in the order of their names; UserError when there is none."""
+    if source.generated is not None:
+        return [folders.generated / source.generated]
+    if source.shipped is not None:
+        return [RESOURCES / source.shipped]
+    assert source.path is not None
+    pattern = Path(source.path)
+    base = Path(pattern.anchor) if pattern.is_absolute() else folders.data
+    files = sorted(base.glob(str(pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern)))
+    if not files:
+        raise UserError(
+            f"no file matches '{base / pattern}'; put the rows there, or set the folder with --config data=DIR "
+            "(the key 'data' of config.yaml), or name a hub data set instead of a path"
+        )
+    for file in files:
+        if file.suffixes[-1:] != [".parquet"] and ".jsonl" not in file.suffixes[-2:]:
+            raise UserError(f"{file}: unknown kind of file; allowed: .jsonl, .jsonl.gz, .parquet")
+    return files
+
+
+def column(row: Row, path: str) -> Any:
+    """The value at a dotted path of a row: column(row, 'messages.0.content'). KeyError when it is not there."""
+    value: Any = row
+    for key in path.split("."):
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, Sequence) and not isinstance(value, str) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            raise KeyError(path)
+    return value
+
+
+def check_local_sources(experiment: Experiment, file: str, folders: Folders) -> None:
+    """Read every local source once, so that a bad line is reported before any work starts.
+
+    UserError names the experiment file and key as well as the rows' file and line.
+    """
+    for key, source in all_sources(experiment):
+        if source.path is not None or source.shipped is not None:
+            try:
+                load_rows(source, folders, _columns(experiment, key))
+            except UserError as error:
+                raise UserError(f"{file}: {key}: {error}") from None
+
+
+def _columns(experiment: Experiment, key: str) -> list[str]:
+    """The columns that the block with this source reads."""
+    group, name, *inner = key.split(".")
+    if group == "datasets":
+        dataset = experiment.datasets[name]
+        return [dataset.problem, dataset.solution, *([dataset.only_if] if dataset.only_if else [])]
+    benchmark = experiment.benchmarks[name]
+    if inner[0] == "few_shot" and benchmark.few_shot:
+        return [benchmark.few_shot.problem, benchmark.few_shot.solution]
+    return [benchmark.problem, benchmark.gold.column]
+
+
+def _checked(row: Row, needs: list[str], where: str) -> Row:
+    for path in needs:
+        try:
+            value = column(row, path)
+        except KeyError:
+            raise UserError(f"{where}: has no column '{path}'; found: {', '.join(row)}") from None
+        if value is None:
+            raise UserError(f"{where}: column '{path}' is empty")
+    return row
+
+
+def _file_rows(file: Path) -> Iterator[Row]:
+    if file.suffix != ".parquet":
+        yield from read_jsonl(file)
+        return
+    import pyarrow.parquet as parquet
+
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches():
+            yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not readable as parquet ({error})") from None
+
+
+def _hub_rows(source: Source) -> Iterator[Row]:
+    import datasets
+
+    try:
+        rows = datasets.load_dataset(
+            source.hub, source.subset, split=source.split or "train", revision=source.revision, streaming=True
+        )
+    except Exception as error:  # the hub client raises many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"hub data set '{source.hub}' cannot be loaded ({reason}); check its name, or name a local 'path'"
+        ) from None
+    yield from (dict(row) for row in rows)

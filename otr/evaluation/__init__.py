@@ -1,0 +1,1 @@
+"""From a checkpoint and problems to completions, verdicts and scores. Never imports train or loss."""

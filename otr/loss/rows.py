@@ -1,0 +1,322 @@
+"""Rows of logits to losses and gradients, in plain torch: the objectives' formulas, and the sampler.
+
+In go a chunk of logits [n, V] (one row a trained token), labels [n] and keys [n]; out come the statistics of each row,
+and the logits tensor now holds dL/dlogits:
+
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    keys = token_keys(seed=0, step=0, examples=torch.tensor([0]), positions=torch.tensor([0]))
+    statistics = row_pass(logits, torch.tensor([0]), keys, Objective("sft"))
+    statistics.loss           # [0.1698] = -log softmax(logits)[0]
+    logits                    # [[-0.1562, 0.1142, 0.0420]] = softmax(logits) - one_hot(0)
+
+With p = softmax(l), pi' = softmax(l / kappa), x the label, q = pi'(x), c_i the draws that hit token i and N = c_x:
+
+    OTR               L = -(N log p_x + beta sum_{j: a_j != x} log p(a_j)) / K               (Eq. 9)
+                      dL/dl_i = rho p_i - R_i c_i / K,   rho = (N + beta (K - N)) / K,   R_x = 1, R_i = beta elsewhere
+    all the others    L = -A log p_x - B sum_a pi'_a log p_a
+                      dL/dl_i = A (p_i - [i = x]) + B (p_i - pi'_i)                          A and B are constants here
+
+Each row of either gradient sums to zero. The sampler draws from pi' without a pass over the vocabulary of its own: the
+label stands first on the cumulative distribution, so the draws below q are N; the rest are looked up in the sums of
+blocks of 64 tokens, and only the blocks hit are summed token by token.
+
+Sums run in float32 (float64 for float64 logits); cumulative sums over blocks and the comparison with q in float64.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otr.loss.draws import uniforms
+from otr.loss.objective import Objective
+
+# Logits handled at a time: three float32 buffers of this many elements stay in a CPU's last-level cache.
+_GROUP_ELEMENTS = {"cpu": 2**19, "cuda": 2**25}
+_BLOCK = 64
+# Up to this vocabulary one cumulative sum over the row is as exact as blocks and faster.
+_ONE_BLOCK = 4096
+# Stands for a masked logit (-inf): its exponential is exactly 0, and 0 * _MASKED is 0 where 0 * -inf is NaN.
+_MASKED = -1e30
+
+
+@dataclass
+class RowStatistics:
+    """One number a row, [n], without gradient; float32 (float64 for float64 logits). Those nobody asked for are 0."""
+
+    loss: Tensor  # the objective, unweighted
+    nll: Tensor  # -log p_x
+    gt_probability: Tensor  # q = pi'(x)
+    gt_count: Tensor  # N, of K draws
+    entropy: Tensor  # -sum_a p_a log p_a, in nats
+    beta_share: Tensor  # share of the gradient that the beta term makes, 0 to 1: see `_beta_share`
+    finite: Tensor  # bool: False where the row holds NaN or +inf, only -inf, or -inf at its label
+
+    @classmethod
+    def zeros(cls, count: int, like: Tensor) -> "RowStatistics":
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        columns = torch.zeros(6, count, dtype=dtype, device=like.device)
+        return cls(*columns, finite=torch.ones(count, dtype=torch.bool, device=like.device))
+
+    def slice(self, rows: slice) -> "RowStatistics":
+        """The same storage, seen through `rows`."""
+        return RowStatistics(**{name: column[rows] for name, column in vars(self).items()})
+
+
+def sft(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
+    """A = 1, B = 0: L = -log p_x (Eq. 1)."""
+    return torch.ones_like(p_x), 0.0
+
+
+def dft(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
+    """A = sg(p_x), B = 0: L = -sg(p_x) log p_x (Eq. 11)."""
+    return p_x, 0.0
+
+
+def tempered_dft(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
+    """A = q, B = 0: L = -q log p_x, the mean of Eq. 12 over the draws."""
+    return q, 0.0
+
+
+def expected_otr(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
+    """A = (1 - beta) q, B = beta: the mean of Eq. 8 over the draws, since N has mean K q and c_i has mean K pi'_i."""
+    return (1 - beta) * q, beta
+
+
+def beta_only(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
+    """A = 0, B = beta: the second term of expected OTR alone, which moves p from (beta < 0) or to pi'."""
+    return torch.zeros_like(p_x), beta
+
+
+CLOSED_FORMS: dict[str, Callable[[Tensor, Tensor, float], tuple[Tensor, float]]] = {
+    "sft": sft,
+    "dft": dft,
+    "tempered-dft": tempered_dft,
+    "expected-otr": expected_otr,
+    "beta-only": beta_only,
+}
+
+
+def row_pass(
+    logits: Tensor,
+    labels: Tensor,
+    keys: Tensor,
+    objective: Objective,
+    weights: Tensor | None = None,
+    diagnostics: bool = True,
+    gradient: bool = True,
+) -> RowStatistics:
+    """Losses and statistics of each row; `logits` is overwritten with weights * dL/dlogits.
+
+    logits       [n, V] contiguous, float32, bfloat16, float16 or float64; scratch afterwards if not `gradient`
+    labels       [n] int64 in [0, V)
+    keys         [n] int64 from `otr.loss.draws.token_keys`
+    weights      [n] factor of each row's gradient (not of the statistics), or None for 1
+    diagnostics  also fill gt_probability, gt_count, entropy and beta_share; never changes the gradient, bit for bit
+    """
+    count, vocabulary = logits.shape
+    statistics = RowStatistics.zeros(count, logits)
+    group = max(1, _GROUP_ELEMENTS.get(logits.device.type, 2**22) // vocabulary)
+    scratch = _Scratch(min(group, count), vocabulary, like=statistics.loss)
+    for start in range(0, count, group):
+        rows = slice(start, min(start + group, count))
+        weight = None if weights is None else weights[rows].to(statistics.loss.dtype)
+        _group_pass(
+            logits[rows], labels[rows, None], keys[rows], objective, weight, diagnostics, gradient,
+            scratch, statistics.slice(rows),
+        )  # fmt: skip
+    return statistics
+
+
+def rollout(logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) -> Tensor:
+    """[n, K] int64: the candidates a_j (Eq. 6) that `row_pass` draws for these rows, in the order of their draws."""
+    scratch = _Scratch(*logits.shape, like=RowStatistics.zeros(0, logits).loss)
+    shifted = logits.to(scratch.mass.dtype)
+    shifted = (shifted - shifted.amax(1, keepdim=True)).clamp(min=_MASKED)
+    mass = _sampling_mass(shifted, objective.kappa, out=scratch.view(len(logits)))
+    draws = _draw(scratch.mass, mass, labels[:, None], keys, objective.samples)
+    candidates = labels[:, None].expand(-1, objective.samples).contiguous()
+    candidates.view(-1)[draws.index] = draws.token
+    return candidates
+
+
+class _Scratch:
+    """Buffers of one group, allocated once a call: fresh pages would cost as much as the arithmetic."""
+
+    def __init__(self, rows: int, vocabulary: int, like: Tensor) -> None:
+        width = vocabulary if vocabulary <= _ONE_BLOCK else _BLOCK
+        blocks = -(-vocabulary // width)
+        self.vocabulary = vocabulary
+        self.exp = torch.empty(rows, vocabulary, dtype=like.dtype, device=like.device)
+        # pi' times its normaliser, cut into blocks; the tail that pads the last block stays 0 and is never drawn.
+        self.mass = torch.zeros(rows, blocks, width, dtype=like.dtype, device=like.device)
+
+    def view(self, rows: int) -> Tensor:
+        """`mass` as [rows, V]."""
+        return self.mass.flatten(1)[:rows, : self.vocabulary]
+
+
+def _group_pass(
+    logits: Tensor,
+    labels: Tensor,
+    keys: Tensor,
+    objective: Objective,
+    weights: Tensor | None,
+    diagnostics: bool,
+    gradient: bool,
+    scratch: _Scratch,
+    out: RowStatistics,
+) -> None:
+    """`row_pass` for few enough rows to stay in cache. labels: [g, 1]; out: [g] views to fill."""
+    rows = len(logits)
+    shifted = logits.to(out.loss.dtype)  # the logits themselves when they have that type: worked on in place
+    label_logit, peak = shifted.gather(1, labels), shifted.amax(1, keepdim=True)
+    torch.logical_and(peak.isfinite(), label_logit.isfinite(), out=out.finite[:, None])
+    shifted.sub_(peak).clamp_(min=_MASKED)
+    exp = torch.exp(shifted, out=scratch.exp[:rows])
+    total = exp.sum(1, keepdim=True)
+    log_total = total.log()
+    log_p_x = label_logit - peak - log_total
+    p_x = log_p_x.exp()
+    out.nll.copy_(-log_p_x[:, 0])
+    if diagnostics:
+        out.entropy.copy_((log_total - _dot(exp, shifted) / total)[:, 0])
+
+    sampled = objective.name == "otr"
+    mass = scratch.view(rows)
+    q = p_x
+    if diagnostics or objective.name not in ("sft", "dft"):
+        _sampling_mass(shifted, objective.kappa, out=mass)
+        mass_total = mass.sum(1, keepdim=True)
+        q = mass.gather(1, labels) / mass_total
+        out.gt_probability.copy_(q[:, 0])
+
+    if sampled:
+        draws = _draw(scratch.mass[:rows], mass, labels, keys, objective.samples)
+        pull = draws.label_count.to(q.dtype)[:, None] / objective.samples
+        others = 1 - pull
+        flat = draws.row * logits.shape[1] + draws.token
+        log_p = shifted.view(-1).index_select(0, flat) - log_total[:, 0].index_select(0, draws.row)
+        others_log_p = _row_sums(log_p, draws.row, rows) / objective.samples
+        out.loss.copy_(-(pull * log_p_x + objective.beta * others_log_p)[:, 0])
+        out.gt_count.copy_(draws.label_count)
+        if diagnostics:
+            force = _row_sums(-log_p.expm1(), draws.row, rows) / objective.samples
+            out.beta_share.copy_(_beta_share(pull * (1 - p_x), objective.beta * force)[:, 0])
+        scale, spread = pull + objective.beta * others, objective.beta
+    else:
+        pull, spread = CLOSED_FORMS[objective.name](p_x, q, objective.beta)
+        loss = -pull * log_p_x
+        if spread:
+            loss -= spread * (_dot(mass, shifted) / mass_total - log_total)
+        out.loss.copy_(loss[:, 0])
+        if diagnostics:
+            out.gt_count.copy_((uniforms(keys, objective.samples) < q.double()).sum(1))
+            if spread:
+                force = (1 - q) - (_dot(mass, exp) / mass_total / total - q * p_x)
+                label_force = torch.where(pull > 0, q * (1 - p_x), 0.0)
+                out.beta_share.copy_(_beta_share(label_force, spread * force)[:, 0])
+        scale = pull + spread
+
+    if not gradient:
+        return
+    if weights is not None:
+        scale, pull = scale * weights[:, None], pull * weights[:, None]
+    slope = torch.mul(exp, scale / total, out=shifted)
+    slope.scatter_add_(1, labels, -pull)
+    if sampled:
+        push = torch.full_like(log_p, -spread / objective.samples)
+        if weights is not None:
+            push *= weights.index_select(0, draws.row)
+        slope.view(-1).index_add_(0, flat, push)
+    elif spread:
+        per_row = spread / mass_total if weights is None else spread * weights[:, None] / mass_total
+        slope.sub_(mass.mul_(per_row))
+    if slope.dtype != logits.dtype:
+        logits.copy_(slope)
+
+
+def _sampling_mass(shifted: Tensor, kappa: float, out: Tensor) -> Tensor:
+    """pi' up to its normaliser: exp((l - max l) / kappa), Eq. 5."""
+    return torch.mul(shifted, 1 / kappa, out=out).exp_()
+
+
+def _beta_share(label_force: Tensor, beta_force: Tensor) -> Tensor:
+    """Share of the gradient that comes from the beta term, 0 to 1.
+
+    One draw of token a with reward R pushes the row by R (one_hot(a) - p), whose positive half weighs |R| (1 - p_a).
+    Draws of the label make the label's force, the others the beta term's; the share is the second over their sum
+    (0 where nothing is pushed). Draws that cancel each other count in full.
+    """
+    beta_force = beta_force.abs()
+    whole = label_force + beta_force
+    return torch.where(whole > 0, beta_force / whole, 0.0)
+
+
+@dataclass
+class _Draws:
+    label_count: Tensor  # [g] int64, draws that hit the label
+    index: Tensor  # [d] int64, the other draws as row * K + j
+    row: Tensor  # [d] int64
+    token: Tensor  # [d] int64
+
+
+def _draw(blocks: Tensor, mass: Tensor, labels: Tensor, keys: Tensor, samples: int) -> _Draws:
+    """K draws a row with probabilities mass / mass.sum(1). blocks [g, B, W] and mass [g, V] share their storage, in
+    which the label's mass is set to 0 on the way (it was counted first)."""
+    total = mass.sum(1, keepdim=True).double()
+    q = mass.gather(1, labels).double() / total
+    draws = uniforms(keys, samples)
+    miss = draws >= q
+    index = miss.view(-1).nonzero().view(-1)
+    row = torch.div(index, samples, rounding_mode="floor")
+    mass.scatter_(1, labels, 0.0)
+    # What is left of a draw after the label's share, on the scale of the masses without the label.
+    rest = draws.sub_(q).mul_(total).view(-1).index_select(0, index)
+    return _Draws(samples - miss.sum(1), index, row, _locate(blocks, row, rest))
+
+
+def _locate(blocks: Tensor, row: Tensor, value: Tensor) -> Tensor:
+    """[d] int64: the first token of `row` whose cumulative mass reaches `value`; never one without mass.
+
+    blocks: [g, B, W] masses; row: [d] int64; value: [d] float64. Rounding may leave a value outside (0, last sum], so
+    it is clamped into it; the search then compares strictly, hence stops at a token that raises the sum.
+    """
+    rows, count, width = blocks.shape
+    if count == 1:
+        sums = blocks.view(rows, width).cumsum(1)
+        return _search(sums, row, value.to(sums.dtype))
+    edges = blocks.sum(2).double().cumsum(1)
+    block = _search(edges, row, value)
+    before = torch.nn.functional.pad(edges, (1, 0)).view(-1).index_select(0, row * (count + 1) + block)
+    sums = blocks.view(-1, width).index_select(0, row * count + block).cumsum(1)
+    own = torch.arange(len(row), device=row.device)
+    return block * width + _search(sums, own, (value - before).to(sums.dtype))
+
+
+def _search(sums: Tensor, row: Tensor, value: Tensor) -> Tensor:
+    """[d] int64: how many of the non-decreasing sums[row] lie strictly below `value`, after clamping it to (0, last].
+
+    Halving by index_select on int32 positions: on a CPU twice as fast as torch.searchsorted.
+    """
+    width = sums.shape[1]
+    flat, base = sums.view(-1), (row * width).to(torch.int32)
+    value = value.clamp(min=torch.finfo(sums.dtype).tiny).minimum(sums[:, -1].index_select(0, row))
+    low, left = base.clone(), width - 1
+    while left > 0:
+        half = (left + 1) // 2
+        below = flat[half - 1 :].index_select(0, low) < value
+        low.add_(below.to(torch.int32), alpha=half)
+        left -= half
+    return low.sub_(base).long()
+
+
+def _dot(left: Tensor, right: Tensor) -> Tensor:
+    """[g, 1]: the inner product of each row."""
+    return torch.linalg.vecdot(left, right)[:, None]
+
+
+def _row_sums(values: Tensor, row: Tensor, rows: int) -> Tensor:
+    """[rows, 1]: the sum of the values of each row."""
+    return values.new_zeros(rows).index_add_(0, row, values)[:, None]

@@ -1,0 +1,41 @@
+"""What is checked when the workflow is read, before any job starts. Imports nothing heavy."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from otr import config
+from otr.data.sources import Folders, check_local_sources
+from otr.errors import UserError
+from otr.models.origin import check_origin
+
+
+def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machine, config.Experiment, Path]:
+    """The machine's settings, the experiment and its file. Raises UserError with one line.
+
+    Rows and model folders are looked into by the main process alone: the jobs it starts find them checked.
+    """
+    machine = config.machine(settings)
+    path = config.experiment_file(machine.experiment)
+    experiment = config.load(path)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    if main_process:
+        check_local_sources(experiment, str(shown), Folders(Path(machine.data), Path("generated")))
+        for name, model in experiment.models.items():
+            try:
+                check_origin(model, Path(machine.models))
+            except UserError as error:
+                raise UserError(f"{shown}: models.{name}: {error}") from None
+    return machine, experiment, shown
+
+
+def gpus(machine: config.Machine) -> int:
+    """Devices that jobs may take: the setting, or as many as nvidia-smi lists."""
+    if machine.gpus != "auto":
+        return machine.gpus
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.splitlines())

@@ -1,0 +1,86 @@
+"""`python -m otr.tables`: draw a table of an experiment from its score files.
+
+    python -m otr.tables --experiment workflow/experiments/micro.yaml --table table1 --results results --out results/micro/tables
+    python -m otr.tables comparison --experiment workflow/experiments/paper.yaml --results results --out results
+    python -m otr.tables audit --out results
+
+The first writes <out>/table1.{md,csv,tex}; the second compares an experiment with the published tables
+(<out>/comparison.{md,csv}); the third checks the published tables against themselves (<out>/paper_audit.md). Each
+takes what has been scored so far.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from otr.config import Experiment
+from otr.errors import UserError
+from otr.files import write_text
+from otr.stage import Stage
+from otr.tables import audit, comparison, render
+from otr.tables.bootstrap import read_accuracies
+from otr.tables.collect import Table, build, read_scores
+from otr.tables.provenance import provenance
+
+
+def main(arguments: list[str] | None = None) -> None:
+    given = sys.argv[1:] if arguments is None else arguments
+    commands = {"comparison": _compare, "audit": _audit}
+    if given and given[0] in commands:
+        commands[given[0]](given[1:])
+    else:
+        _draw(given)
+
+
+def _draw(arguments: list[str]) -> None:
+    stage = Stage("python -m otr.tables", __doc__)
+    stage.add("--table", required=True, help="a table of the experiment file, e.g. table1")
+    _add_folders(stage)
+    with stage.run(arguments) as (experiment, options):
+        if options.table not in experiment.tables:
+            known = ", ".join(experiment.tables) or "(none defined)"
+            raise UserError(f"--table: '{options.table}' is not a table of {options.experiment}; allowed: {known}")
+        table = experiment_table(experiment, options.table, options.results)
+        paths = render.write(table, options.out)
+        missing = sum(cell.score is None for block in table.blocks for row in block.rows for cell in row.cells)
+        stage.done(f"{paths[0]}: drawn" + (f", {missing} cells not scored yet" if missing else ""))
+
+
+def _compare(arguments: list[str]) -> None:
+    stage = Stage("python -m otr.tables comparison", "Ours beside the published tables.")
+    _add_folders(stage)
+    with stage.run(arguments) as (experiment, options):
+        tables = [experiment_table(experiment, name, options.results) for name in experiment.tables]
+        accuracies = {
+            key: by_problem
+            for layout in experiment.tables.values()
+            for key, by_problem in read_accuracies(options.results, experiment.name, layout).items()
+        }
+        cells = comparison.compare(tables)
+        write_text(options.out / "comparison.md", comparison.markdown(experiment.name, tables, cells, accuracies))
+        write_text(options.out / "comparison.csv", comparison.comma_separated(cells))
+        stage.done(f"{options.out}/comparison.md: {sum(cell.difference is not None for cell in cells)} cells compared")
+
+
+def _audit(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m otr.tables audit", description="Checks of the published tables.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for paper_audit.md")
+    write_text(parser.parse_args(arguments).out / "paper_audit.md", audit.markdown())
+
+
+def _add_folders(stage: Stage) -> None:
+    stage.add("--results", type=Path, default=Path("results"), help="folder of all results (default: results)")
+    stage.add("--out", type=Path, required=True, help="folder to write to")
+
+
+def experiment_table(experiment: Experiment, name: str, results: Path) -> Table:
+    """A table of an experiment with the scores written so far and their provenance."""
+    layout = experiment.tables[name]
+    scores = read_scores(results, experiment.name, layout)
+    table = build(name, layout, scores, experiment.labels())
+    return dataclasses.replace(table, provenance=provenance(experiment.name, scores))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Ours beside the published tables: every cell, and the signs of the paper's claims.
+
+In: Tables of an experiment (any subset of finished runs) whose models, methods and benchmarks carry the labels the paper
+prints, so that cells find their counterparts: model `Qwen3-4B`, row `SFT` or `OTR (β = -1)`, column `AMC23`, in a table
+of the same name. Out: one Comparison a cell, as Markdown and CSV. For example ours 52.19 ± 5.1 (standard error) against
+52.81 published: difference -0.62, within noise.
+
+Within noise means |difference| ≤ 1.96 · √2 · standard error of ours: the published value is one more draw of the same
+size. Both used the same problems, which the standard error counts as drawn anew, so the yardstick is rather too long
+than too short. The published rounding of each sample's accuracy to one decimal adds at most 0.05.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from otr.tables import paper
+from otr.tables.bootstrap import Accuracies, paired_interval, pairs_of
+from otr.tables.collect import Key, Score, Table, two_decimals
+from otr.tables.render import aligned
+
+CSV_COLUMNS = (
+    "table", "model", "method", "group", "benchmark", "ours", "standard_error", "published", "difference",
+    "within_noise", "problems", "problems_published",
+)  # fmt: skip
+RowKey = tuple[str, Decimal | None]
+"""(method in lower case, β where the label states one)."""
+_SFT: RowKey = ("sft", None)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A cell of ours and its published counterpart; either may be missing."""
+
+    table: str
+    model: str
+    method: str
+    group: str
+    benchmark: str
+    is_average: bool
+    ours: Score | None
+    published: Decimal | None
+
+    @property
+    def difference(self) -> Decimal | None:
+        return None if self.ours is None or self.published is None else self.ours.value - self.published
+
+    @property
+    def within_noise(self) -> bool | None:
+        """None where the difference or its error is unknown."""
+        if self.difference is None or self.ours is None or self.ours.standard_error is None:
+            return None
+        return abs(float(self.difference)) <= 1.96 * math.sqrt(2) * self.ours.standard_error
+
+    @property
+    def problems_published(self) -> int | None:
+        return None if self.is_average or self.published is None else paper.PROBLEMS[self.benchmark]
+
+
+def row_key(label: str) -> RowKey:
+    """What a row is, however its label is written: 'OTR, β = −1' and 'OTR (β = -1.00)' are the same."""
+    text = label.replace("−", "-").casefold()
+    if " or " in text:
+        return text, None
+    method = re.split(r"[\s(,]*(?:β|beta)", text)[0].strip()
+    beta = re.search(r"(?:β|beta)\s*=?\s*(-?\d+(?:\.\d+)?)", text)
+    return method, Decimal(beta[1]) if beta else None
+
+
+def compare(tables: Iterable[Table]) -> list[Comparison]:
+    """Every cell of ours in a table of the paper's name, in order."""
+    return [cell for table in tables for cell in _compare_table(table)]
+
+
+def published_table(name: str) -> Table | None:
+    """The paper's table of that name."""
+    return next((paper.table(number) for number in paper.NUMBERS if name == f"table{number}"), None)
+
+
+def _compare_table(table: Table) -> Iterator[Comparison]:
+    published = _published_cells(table.name)
+    for block in table.blocks:
+        for row in block.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                found = published.get((block.label, row_key(row.label), column.label))
+                place = (table.name, block.label, row.label, column.group, column.label, column.is_average)
+                yield Comparison(*place, cell.score, found.value if found else None)
+
+
+def _published_cells(name: str) -> dict[tuple[str, RowKey, str], Score]:
+    """The paper's table of that name by model, row and column; nothing for a table the paper does not have."""
+    table = published_table(name)
+    return {
+        (block.label, row_key(row.label), column.label): cell.score
+        for block in (table.blocks if table else ())
+        for row in block.rows
+        for column, cell in zip(table.columns if table else (), row.cells, strict=True)
+        if cell.score is not None
+    }
+
+
+def comma_separated(cells: Iterable[Comparison]) -> str:
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for cell in cells:
+        noise = {None: "", True: 1, False: 0}[cell.within_noise]
+        place = [cell.table, cell.model, cell.method, cell.group, cell.benchmark]
+        problems = cell.ours.problems if cell.ours else None
+        writer.writerow([*place, *_numbers(cell, ""), noise, problems, cell.problems_published])
+    return target.getvalue()
+
+
+def _numbers(cell: Comparison, missing: str) -> list[str]:
+    """Ours, its standard error, published, difference."""
+    error = cell.ours.standard_error if cell.ours else None
+    return [
+        two_decimals(cell.ours.value) if cell.ours else missing,
+        f"{error:.2f}" if error is not None else missing,
+        two_decimals(cell.published) if cell.published is not None else missing,
+        signed(cell.difference) if cell.difference is not None else missing,
+    ]
+
+
+def signed(value: Decimal) -> str:
+    text = two_decimals(value)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def markdown(
+    experiment: str,
+    tables: Sequence[Table],
+    cells: Sequence[Comparison],
+    accuracies: Mapping[Key, Accuracies],
+) -> str:
+    """Claims first, then every cell that has a published counterpart. `accuracies` by problem, where verdicts are
+    there, give the claims their paired intervals."""
+    parts = [
+        f"# {experiment} beside the published tables",
+        "Standard errors are ours. Within noise: the difference is at most 1.96 · √2 standard errors.",
+        "## Above SFT?",
+        _gains(tables, accuracies),
+        "## Values below the base model's (†), averages left aside",
+        _regressions(tables),
+        "## Cells",
+        _cell_tables(cells),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies]) -> str:
+    """Each tuned row minus SFT in each average column."""
+    header = [
+        "Table",
+        "Model",
+        "Method",
+        "Average of",
+        "Ours − SFT",
+        "95 % interval",
+        "By",
+        "Published − SFT",
+        "Same sign",
+    ]
+    lines = [header]
+    for table in tables:
+        for gain in _table_gains(table, accuracies):
+            low, high = gain.interval or (None, None)
+            interval = "—" if low is None or high is None else f"{low:+.2f} to {high:+.2f}"
+            by = "—" if gain.interval is None else "pairs" if gain.paired else "errors"
+            shown = [signed(value) if value is not None else "—" for value in (gain.ours, gain.published)]
+            lines.append([table.name, *gain.place, shown[0], interval, by, shown[1], gain.agreement])
+    if len(lines) == 1:
+        return "No table has a row labelled SFT and another one."
+    note = (
+        "By pairs: bootstrap over problems, paired. By errors: from the two standard errors as if the runs had nothing in "
+        "common, where verdicts are missing; such intervals are rather too long."
+    )
+    return f"{aligned(lines, names=4)}\n\n{note}"
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """A tuned run's average minus SFT's."""
+
+    place: tuple[str, str, str]
+    """Labels of model and method, group."""
+    ours: Decimal | None
+    interval: tuple[float, float] | None
+    paired: bool
+    published: Decimal | None
+
+    @property
+    def agreement(self) -> str:
+        if self.ours is None or self.published is None:
+            return "—"
+        return "yes" if (self.ours > 0) == (self.published > 0) else "no"
+
+
+def _table_gains(table: Table, accuracies: Mapping[Key, Accuracies]) -> Iterator[_Gain]:
+    published = _published_cells(table.name)
+    for block in table.blocks:
+        sft = next((row for row in block.rows if row_key(row.label) == _SFT), None)
+        for row in block.rows:
+            if sft is None or row is sft or row_key(row.label)[0] == "base":
+                continue
+            for column, cell, reference in zip(table.columns, row.cells, sft.cells, strict=True):
+                if column.is_average:
+                    ours, by_errors = _difference(cell.score, reference.score)
+                    pairs = pairs_of(accuracies, block.model, (row.run, sft.run), column.benchmarks)
+                    by_pairs = paired_interval(pairs) if pairs and ours is not None else None
+                    one, other = (published.get((block.label, key, column.label)) for key in (row_key(row.label), _SFT))
+                    place = (block.label, row.label, column.group)
+                    yield _Gain(place, ours, by_pairs or by_errors, by_pairs is not None, _difference(one, other)[0])
+
+
+def _difference(one: Score | None, other: Score | None) -> tuple[Decimal | None, tuple[float, float] | None]:
+    """one - other, and its 95 % interval from the two standard errors."""
+    if one is None or other is None:
+        return None, None
+    gain = one.value - other.value
+    if one.standard_error is None or other.standard_error is None:
+        return gain, None
+    half = 1.96 * math.hypot(one.standard_error, other.standard_error)
+    return gain, (float(gain) - half, float(gain) + half)
+
+
+def _regressions(tables: Sequence[Table]) -> str:
+    lines = [["Table", "Method", "Ours", "Published"]]
+    for table in tables:
+        theirs = published_table(table.name)
+        for label in dict.fromkeys(row.label for block in table.blocks for row in block.rows):
+            if row_key(label)[0] != "base" and any("†" in sentence for sentence in table.legend):
+                lines.append([table.name, label, _daggers(table, label), _daggers(theirs, label)])
+    return aligned(lines, names=2) if len(lines) > 1 else "No table marks values below the base model's."
+
+
+def _daggers(table: Table | None, label: str) -> str:
+    """How many of a method's scored benchmark cells carry †."""
+    cells = [
+        cell
+        for block in (table.blocks if table else ())
+        for row in block.rows
+        if row_key(row.label) == row_key(label)
+        for column, cell in zip(table.columns if table else (), row.cells, strict=True)
+        if not column.is_average and cell.score is not None
+    ]
+    return f"{sum(cell.dagger for cell in cells)} of {len(cells)}" if cells else "—"
+
+
+def _cell_tables(cells: Sequence[Comparison]) -> str:
+    paired = [cell for cell in cells if cell.published is not None]
+    if not paired:
+        return (
+            "No cell of this experiment has a published counterpart (same table, model, method and benchmark labels)."
+        )
+    header = ["Table", "Model", "Method", "Benchmark", "Ours", "Standard error", "Published", "Difference"]
+    lines = [[*header, "Within noise", "Problems"]]
+    for cell in paired:
+        noise = {None: "—", True: "yes", False: "no"}[cell.within_noise]
+        column = f"{cell.group}: {cell.benchmark}" if cell.is_average else cell.benchmark
+        place = [cell.table, cell.model, cell.method, column]
+        lines.append([*place, *_numbers(cell, "—"), noise, _problems(cell)])
+    return f"{_verdict(paired)}\n\n{aligned(lines, names=4)}"
+
+
+def _problems(cell: Comparison) -> str:
+    """A score on a part of a benchmark is no reproduction of the whole one's."""
+    if cell.ours is None or cell.ours.problems is None or cell.problems_published is None:
+        return "—"
+    own, whole = cell.ours.problems, cell.problems_published
+    return str(own) if own == whole else f"{own} of {whole}"
+
+
+def _verdict(paired: Sequence[Comparison]) -> str:
+    judged = [cell for cell in paired if cell.within_noise is not None]
+    missing = sum(cell.ours is None for cell in paired)
+    return (
+        f"{sum(cell.within_noise is True for cell in judged)} of {len(judged)} cells within noise; "
+        f"{missing} of {len(paired)} not scored yet."
+    )

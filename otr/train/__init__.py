@@ -1,0 +1,1 @@
+"""Full-parameter fine-tuning: packed batches, one fused head for all objectives, resumable checkpoints."""

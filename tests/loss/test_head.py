@@ -1,0 +1,255 @@
+"""What would break: a chunk counted twice, a prompt token trained, a draw that depends on the batch, lost gradients."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from otr.loss import HeadOutput, Objective, OTRHead, otr_loss, reference
+from otr.loss.draws import token_keys
+from otr.loss.head import IGNORED
+from otr.loss.objective import NAMES
+from otr.loss.rows import rollout
+
+TOKENS, WIDTH, VOCABULARY = 37, 24, 301
+
+
+class Batch:
+    """Two packed examples with untrained prompts. The values are small multiples of 1/8, so that the products, and
+    with them the draws, are exact and the same however the batch is cut."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.hidden = torch.randint(-8, 9, (TOKENS, WIDTH), generator=generator).div(8).to(dtype).requires_grad_()
+        self.weight = nn.Parameter(torch.randint(-8, 9, (VOCABULARY, WIDTH), generator=generator) / 8)
+        self.labels = torch.randint(VOCABULARY, (TOKENS,), generator=generator)
+        self.labels[::2] = (self.hidden @ self.weight.T.to(dtype)).argmax(1)[::2]
+        self.examples = torch.tensor([3] * 20 + [8] * 17)
+        self.positions = torch.cat([torch.arange(20), torch.arange(17)])
+        self.labels[:4] = self.labels[20:23] = IGNORED
+
+    def run(
+        self, objective: Objective, rows: slice | Tensor = slice(None), chunk: int = 1000, **options: object
+    ) -> HeadOutput:
+        budget = chunk * VOCABULARY * self.hidden.element_size()
+        head = OTRHead(self.weight, objective, seed=5, logits_budget=budget, **options)  # type: ignore[arg-type]
+        return head(self.hidden[rows], self.labels[rows], self.examples[rows], self.positions[rows], step=9)
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        assert self.hidden.grad is not None and self.weight.grad is not None
+        found = self.hidden.grad, self.weight.grad
+        self.hidden.grad = self.weight.grad = None
+        return found
+
+    def reference(self, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
+        """The summed loss and its gradients by float64 autograd through full logits, on the head's own draws.
+
+        bfloat16 logits are rounded by the product, before any loss sees them; the reference takes them as rounded
+        (their gradient as if not), so that what is left is the head's own error."""
+        hidden = self.hidden.detach().double().requires_grad_()
+        weight = self.weight.detach().to(self.hidden.dtype).double().requires_grad_()
+        kept = self.labels != IGNORED
+        logits, labels = hidden[kept] @ weight.T, self.labels[kept]
+        logits = logits + (logits.to(self.hidden.dtype) - logits).detach()
+        keys = token_keys(5, 9, self.examples[kept], self.positions[kept])
+        drawn = rollout(logits.detach().to(self.hidden.dtype), labels, keys, objective)
+        loss = reference.row_losses(logits, labels, objective, drawn).sum()
+        return loss.detach(), *torch.autograd.grad(loss, (hidden, weight))
+
+
+def relative(found: Tensor, wanted: Tensor) -> float:
+    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
+
+
+@pytest.mark.parametrize("chunk", [1000, 7, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", NAMES)
+def test_head_matches_float64_autograd(name: str, dtype: torch.dtype, chunk: int) -> None:
+    batch, tolerance = Batch(dtype), 1e-5 if dtype == torch.float32 else 4e-3
+    out = batch.run(Objective(name), chunk=chunk)
+    out.loss.backward()
+    wanted = batch.reference(Objective(name))
+    for found, want in zip((out.loss, *batch.gradients()), wanted, strict=True):
+        assert relative(found.detach(), want) < tolerance
+    assert out.tokens == TOKENS - 7
+
+
+def test_tied_weight_gets_both_gradients() -> None:
+    """The embedding and the head are one Parameter: autograd adds the head's gradient to the embedding's."""
+    batch, tokens = Batch(), torch.arange(TOKENS) % VOCABULARY
+
+    def loss(weight: Tensor, kept: Tensor) -> Tensor:
+        hidden = nn.functional.embedding(tokens, weight)
+        return reference.sft((hidden @ weight.T)[kept], batch.labels[kept]).sum()
+
+    hidden = nn.functional.embedding(tokens, batch.weight)
+    OTRHead(batch.weight, Objective("sft"))(hidden, batch.labels, batch.examples, batch.positions, 0).loss.backward()
+    tied = batch.weight.detach().double().requires_grad_()
+    (wanted,) = torch.autograd.grad(loss(tied, batch.labels != IGNORED), tied)
+    assert batch.weight.grad is not None and relative(batch.weight.grad, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["otr", "sft"])
+def test_same_draws_however_the_batch_is_cut(name: str) -> None:
+    """Chunks of any size, one example at a time, reversed order: the same counts exactly, the same gradients."""
+    batch, objective = Batch(), Objective(name)
+    whole = batch.run(objective)
+    whole.loss.backward()
+    gradients = batch.gradients()
+    cuts: dict[str, list[slice | Tensor]] = {
+        "micro-batches": [slice(0, 20), slice(20, TOKENS)],
+        "another packing": [torch.cat([torch.arange(20, TOKENS), torch.arange(20)])],
+        "single tokens": [slice(t, t + 1) for t in range(TOKENS)],
+    }
+    for name_of_cut, parts in cuts.items():
+        outs = [batch.run(objective, part, chunk=5) for part in parts]
+        sum(out.loss for out in outs).backward()  # type: ignore[union-attr]
+        assert sum(out.gt_count for out in outs) == whole.gt_count, name_of_cut
+        for found, wanted in zip(batch.gradients(), gradients, strict=True):
+            assert relative(found, wanted) < 2e-6, name_of_cut
+
+
+def test_seed_and_step_change_the_draws() -> None:
+    batch, counts = Batch(), set()
+    for seed, step in ((0, 0), (1, 0), (0, 1)):
+        out = OTRHead(batch.weight, Objective(), seed=seed)(
+            batch.hidden, batch.labels, batch.examples, batch.positions, step
+        )
+        counts.add(float(out.loss.detach()))
+    assert len(counts) == 3
+
+
+@pytest.mark.parametrize("name", ["sft", "dft", "expected-otr"])
+def test_diagnostics_leave_trained_parameters_bitwise_equal(name: str) -> None:
+    """Ten optimiser steps with and without the sampled analysis."""
+    trained = []
+    for diagnostics in (True, False):
+        batch = Batch()
+        optimiser = torch.optim.AdamW([batch.weight, batch.hidden], lr=1e-2)
+        counts = 0.0
+        for _ in range(10):
+            out = batch.run(Objective(name), diagnostics=diagnostics)
+            (out.loss / out.tokens).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            counts += float(out.gt_count)
+        assert (counts > 0) == diagnostics
+        trained.append((batch.weight.detach(), batch.hidden.detach()))
+    assert all(torch.equal(left, right) for left, right in zip(*trained, strict=True))
+
+
+def test_weights_scale_each_tokens_loss() -> None:
+    batch = Batch()
+    weights = torch.linspace(0, 1, TOKENS)
+    head = OTRHead(batch.weight, Objective("sft"))
+    out = head(batch.hidden, batch.labels, batch.examples, batch.positions, 0, weights)
+    out.loss.backward()
+    found = batch.gradients()
+    kept = batch.labels != IGNORED
+    rows = nn.functional.cross_entropy(batch.hidden @ batch.weight.T, batch.labels, reduction="none")
+    wanted = (rows * weights)[kept].sum()
+    torch.testing.assert_close(out.loss, wanted)
+    torch.testing.assert_close(out.nll, rows[kept].double().sum())
+    for gradient, want in zip(found, torch.autograd.grad(wanted, (batch.hidden, batch.weight)), strict=True):
+        assert relative(gradient, want) < 1e-5
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_nothing_to_train_is_a_zero_loss_with_zero_gradients(count: int) -> None:
+    batch = Batch()
+    empty = torch.full((count,), 0)
+    hidden = torch.ones(count, WIDTH, requires_grad=True)
+    out = OTRHead(batch.weight, Objective())(hidden, empty + IGNORED, empty, empty, 0)
+    out.loss.backward()
+    assert out.loss == 0 and out.tokens == 0 and out.entropy == 0
+    assert batch.weight.grad is not None and not batch.weight.grad.any()
+    assert hidden.grad is not None and hidden.grad.shape == hidden.shape and not hidden.grad.any()
+
+
+def test_frozen_weight_and_evaluation_make_no_gradient() -> None:
+    batch = Batch()
+    trained = batch.run(Objective())
+    with torch.no_grad():
+        evaluated = batch.run(Objective())
+    assert not evaluated.loss.requires_grad and evaluated.loss == trained.loss.detach()
+    batch.weight.requires_grad_(False)
+    batch.run(Objective()).loss.backward()
+    assert batch.weight.grad is None and batch.hidden.grad is not None
+
+
+def test_bfloat16_master_gets_a_bfloat16_gradient() -> None:
+    batch = Batch(torch.bfloat16)
+    batch.weight = nn.Parameter(batch.weight.detach().bfloat16())
+    batch.run(Objective(), chunk=7).loss.backward()
+    assert batch.weight.grad is not None and batch.weight.grad.dtype == torch.bfloat16
+    assert relative(batch.weight.grad, batch.reference(Objective())[2]) < 4e-3
+
+
+def test_scaling_the_loss_scales_the_gradients() -> None:
+    """1 / tokens in bfloat16 would be off by up to 0.4 % for every token alike."""
+    batch = Batch(torch.bfloat16)
+    batch.run(Objective()).loss.backward()
+    plain = batch.gradients()
+    (batch.run(Objective()).loss / 30.3).backward()
+    for found, wanted in zip(batch.gradients(), plain, strict=True):
+        assert abs(float((found.double() * wanted.double()).sum() / (wanted.double() ** 2).sum()) * 30.3 - 1) < 3e-4
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_bad_hidden_state_raises_and_names_the_token(bad: float) -> None:
+    batch = Batch()
+    with torch.no_grad():
+        batch.hidden[25, 3] = bad
+    with pytest.raises(FloatingPointError, match="example 8, position 5 .* 1 of 30 rows"):
+        batch.run(Objective("sft"), chunk=4)
+
+
+def test_bad_hidden_state_of_an_untrained_token_is_never_read() -> None:
+    batch = Batch()
+    with torch.no_grad():
+        batch.hidden[1] = math.nan
+    assert batch.run(Objective()).loss.isfinite()
+
+
+def test_shapes_and_labels_out_of_range_are_refused() -> None:
+    batch = Batch()
+    batch.labels[10] = VOCABULARY
+    with pytest.raises(ValueError, match=f"labels: 0 to {VOCABULARY - 1}"):
+        batch.run(Objective())
+    with pytest.raises(ValueError, match=r"examples: \[37\] is needed"):
+        OTRHead(batch.weight, Objective())(batch.hidden, batch.labels, batch.examples[1:], batch.positions, 0)
+    with pytest.raises(ValueError, match=r"hidden: \[T, 24\] is needed"):
+        OTRHead(batch.weight, Objective())(batch.hidden.T, batch.labels, batch.examples, batch.positions, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_otr_loss_of_logits_matches_the_head(name: str) -> None:
+    batch, objective = Batch(), Objective(name)
+    out = batch.run(objective)
+    out.loss.backward()
+    gradients = batch.gradients()
+    logits = batch.hidden @ batch.weight.T
+    before = logits.detach().clone()
+    options = {"seed": 5, "step": 9, "examples": batch.examples, "positions": batch.positions}
+    total = otr_loss(logits, batch.labels, objective, reduction="sum", **options)  # type: ignore[arg-type]
+    mean = otr_loss(logits, batch.labels, objective, **options)  # type: ignore[arg-type]
+    rows = otr_loss(logits, batch.labels, objective, reduction="none", **options)  # type: ignore[arg-type]
+    assert torch.equal(logits, before)
+    torch.testing.assert_close(total, out.loss)
+    torch.testing.assert_close(mean, out.loss / 30)
+    torch.testing.assert_close(rows.sum(), out.loss)
+    assert not rows[batch.labels == IGNORED].any()
+    for found, wanted in zip(torch.autograd.grad(rows.sum(), (batch.hidden, batch.weight)), gradients, strict=True):
+        assert relative(found, wanted) < 1e-5
+
+
+def test_otr_loss_of_nothing_is_zero_and_bad_logits_raise() -> None:
+    logits = torch.zeros(3, 8, requires_grad=True)
+    loss = otr_loss(logits, torch.full((3,), IGNORED))
+    loss.backward()
+    assert loss == 0 and logits.grad is not None and not logits.grad.any()
+    with pytest.raises(FloatingPointError, match="position 1 "):
+        otr_loss(torch.tensor([[0.0, 1.0], [math.nan, 0.0]]), torch.tensor([0, 0]))
+    with pytest.raises(ValueError, match="reduction"):
+        otr_loss(logits, torch.zeros(3, dtype=torch.long), reduction="average")

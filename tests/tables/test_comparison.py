@@ -1,0 +1,118 @@
+"""Ours beside the published tables: counterparts, noise, claims."""
+
+import csv
+import dataclasses
+import io
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from otr.files import write_jsonl
+from otr.tables import comparison, paper
+from otr.tables.bootstrap import read_accuracies
+from otr.tables.collect import Key, Score, Table, build
+
+
+def reproduction(number: int, shift: str = "0", error: float = 0.5, models: tuple[str, ...] = ()) -> Table:
+    """The published cells, shifted, as if they were ours; only some models' where `models` names them."""
+    layout = paper.layout(number)
+    scores: dict[Key, Score] = {
+        key: Score(score.value + Decimal(shift), error, paper.PROBLEMS[key[2]], 4 * paper.PROBLEMS[key[2]])
+        for key, score in paper.scores(number).items()
+        if not models or key[0] in models
+    }
+    return build(f"table{number}", layout, scores, {"OTR (β = -1.00)": "OTR, β = −1", "OTR (β = 0.00)": "OTR β=0"})
+
+
+@pytest.mark.parametrize(
+    ("label", "key"),
+    [
+        ("OTR", ("otr", None)),
+        ("OTR (β = -0.10)", ("otr", Decimal("-0.1"))),
+        ("OTR, β = −1", ("otr", Decimal(-1))),
+        ("otr beta 0.01", ("otr", Decimal("0.01"))),
+        ("Expected OTR", ("expected otr", None)),
+        ("OTR (β = 0.00 or 0.01)", ("otr (β = 0.00 or 0.01)", None)),
+    ],
+)
+def test_rows_are_known_by_method_and_beta(label: str, key: comparison.RowKey) -> None:
+    assert comparison.row_key(label) == key
+
+
+@pytest.mark.parametrize("number", paper.NUMBERS)
+def test_every_published_cell_finds_its_counterpart(number: int) -> None:
+    cells = comparison.compare([reproduction(number)])
+    found = [cell for cell in cells if cell.published is not None]
+    assert len(found) == sum(cell.table == number for cell in paper.cells())
+    assert all(cell.difference == 0 for cell in found if not cell.is_average)
+    assert all(abs(cell.difference) < Decimal("0.005") for cell in found if cell.is_average and cell.difference)
+
+
+def test_noise() -> None:
+    """1.96 · √2 · 0.5 = 1.386."""
+    near, far = (comparison.compare([reproduction(1, shift)])[0] for shift in ("1.38", "1.39"))
+    assert (near.difference, near.within_noise) == (Decimal("1.38"), True)
+    assert far.within_noise is False
+    assert dataclasses.replace(far, ours=Score(Decimal(50))).within_noise is None
+
+
+def test_averages_have_a_smaller_error() -> None:
+    average = next(cell for cell in comparison.compare([reproduction(1, "1")]) if cell.is_average)
+    assert average.ours is not None
+    assert average.ours.standard_error == pytest.approx(0.5 / 7**0.5)
+    assert average.within_noise is False  # 1.0 against 1.96 · √2 · 0.189 = 0.524
+
+
+def test_a_part_of_the_runs_is_enough() -> None:
+    tables = [reproduction(1, models=("Qwen3-4B",)), reproduction(3, models=("Qwen3-4B",))]
+    cells = comparison.compare(tables)
+    text = comparison.markdown("part", tables, cells, {})
+    # Of 168 published cells Qwen3-4B has 24 in Table 1 and 40 in Table 3.
+    assert "64 of 64 cells within noise; 104 of 168 not scored yet." in text
+    lines = list(csv.DictReader(io.StringIO(comparison.comma_separated(cells))))
+    assert sum(line["ours"] != "" and line["published"] != "" for line in lines) == 64
+
+
+def test_claims_side_by_side() -> None:
+    table = reproduction(1)
+    text = comparison.markdown("same", [table], comparison.compare([table]), {})
+    rows = [[part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert ["table1", "Qwen3-4B", "OTR", "Mathematics", "+8.63", "+8.10 to +9.15", "errors", "+8.63", "yes"] in rows
+    assert ["table1", "SFT", "10 of 28", "10 of 28"] in rows
+    assert ["table1", "OTR", "4 of 28", "4 of 28"] in rows
+
+
+def test_a_limited_benchmark_is_told(example: Any) -> None:
+    layout = paper.layout(1)
+    key = ("Qwen3-4B", "OTR", "GSM8K")
+    table = build("table1", layout, {key: Score(Decimal("90.5"), 2.0, 200, 800)}, {})
+    text = comparison.markdown("limited", [table], comparison.compare([table]), {})
+    assert any("GSM8K" in line and "200 of 1319" in line for line in text.splitlines())
+
+
+def test_an_experiment_of_its_own_has_claims_but_no_counterparts(example: Any) -> None:
+    table = example.table()
+    text = comparison.markdown("tiny", [table], comparison.compare([table]), {})
+    rows = [[part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    # Small: 35.0 - 32.5; two averages of standard error 2.5 each: 1.96 · 3.54 = 6.93.
+    shown = next(row for row in rows if row[1] == "Small")
+    assert shown == ["table1", "Small", "OTR", "Mathematics", "+2.50", "-4.43 to +9.43", "errors", "—", "—"]
+    assert "No cell of this experiment has a published counterpart" in text
+
+
+def test_verdicts_give_paired_intervals(example: Any) -> None:
+    """The same problems right in both runs, and two more of 50 in one: pairing leaves only those two uncertain."""
+    for benchmark in ("sums", "products"):
+        for run, right in (("sft", 20), ("otr", 22)):
+            lines = [{"problem": str(n), "sample": 0, "correct": n < right} for n in range(50)]
+            write_jsonl(example.path("small", run, benchmark).with_name("verdicts.jsonl.gz"), lines)
+            example.write("small", run, benchmark, score=2.0 * right)
+    accuracies = read_accuracies(example.results, "tiny", example.layout)
+    table = example.table()
+    text = comparison.markdown("tiny", [table], comparison.compare([table]), accuracies)
+    row = next([part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if "| Small" in line)
+    assert row[4] == "+4.00" and row[6] == "pairs"
+    low, high = map(float, row[5].split(" to "))
+    # Each benchmark's number of those two problems is about Poisson(2): the interval of the mean of two is 1 to 8.
+    assert 0 <= low <= 1 and 7 <= high <= 9
