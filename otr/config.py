@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -346,7 +347,8 @@ def _validate(kind: type[T], value: Any, where: str, prefix: str = "") -> T:
         # By way of JSON: strict about types, and a YAML list may still fill a tuple.
         return kind.model_validate_json(json.dumps(value, default=str))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # A mistyped key is also a missing one: the first of the two says more.
+        first = min(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
         # A union's branch names stand in the location too; only what is in the file is shown.
         keys, inside = [], value
         for key in first["loc"]:
@@ -373,12 +375,14 @@ def _problem(kind: type[BaseModel], keys: list[Any], error: Any) -> str:
 
 
 def _fields(kind: Any, keys: list[Any]) -> list[str]:
-    """The keys allowed at a place of the file."""
+    """The keys allowed at a place of the file, found by walking down the types."""
     for key in keys:
-        annotation = kind.model_fields[key].annotation if _is_block(kind) else kind
-        if not _is_block(kind):
-            annotation = get_args(annotation)[-1]  # the value of a mapping, the element of a list
-        kind = next((part for part in (annotation, *get_args(annotation)) if _is_block(part)), annotation)
+        if _is_block(kind):
+            kind = kind.model_fields[key].annotation
+        else:  # a mapping's value, a list's element
+            kind = get_args(kind)[-1 if get_origin(kind) is dict else 0]
+        while get_origin(kind) in (Annotated, Union, UnionType):
+            kind = next(part for part in get_args(kind) if part is not NoneType)
     return list(kind.model_fields) if _is_block(kind) else []
 
 

@@ -57,7 +57,7 @@ class RowStatistics:
     def zeros(cls, count: int, like: Tensor) -> "RowStatistics":
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         columns = torch.zeros(6, count, dtype=dtype, device=like.device)
-        return cls(*columns, finite=torch.ones(count, dtype=torch.bool, device=like.device))
+        return cls(*columns, torch.ones(count, dtype=torch.bool, device=like.device))  # type: ignore[call-arg]
 
     def slice(self, rows: slice) -> "RowStatistics":
         """The same storage, seen through `rows`."""
@@ -131,14 +131,11 @@ def row_pass(
 
 def rollout(logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) -> Tensor:
     """[n, K] int64: the candidates a_j (Eq. 6) that `row_pass` draws for these rows, in the order of their draws."""
-    scratch = _Scratch(*logits.shape, like=RowStatistics.zeros(0, logits).loss)
+    scratch = _Scratch(len(logits), logits.shape[1], like=RowStatistics.zeros(0, logits).loss)
     shifted = logits.to(scratch.mass.dtype)
     shifted = (shifted - shifted.amax(1, keepdim=True)).clamp(min=_MASKED)
     mass = _sampling_mass(shifted, objective.kappa, out=scratch.view(len(logits)))
-    draws = _draw(scratch.mass, mass, labels[:, None], keys, objective.samples)
-    candidates = labels[:, None].expand(-1, objective.samples).contiguous()
-    candidates.view(-1)[draws.index] = draws.token
-    return candidates
+    return _draw(scratch.mass, mass, labels[:, None], keys, objective.samples)
 
 
 class _Scratch:
@@ -193,18 +190,17 @@ def _group_pass(
         out.gt_probability.copy_(q[:, 0])
 
     if sampled:
-        draws = _draw(scratch.mass[:rows], mass, labels, keys, objective.samples)
-        pull = draws.label_count.to(q.dtype)[:, None] / objective.samples
-        others = 1 - pull
-        flat = draws.row * logits.shape[1] + draws.token
-        log_p = shifted.view(-1).index_select(0, flat) - log_total[:, 0].index_select(0, draws.row)
-        others_log_p = _row_sums(log_p, draws.row, rows) / objective.samples
-        out.loss.copy_(-(pull * log_p_x + objective.beta * others_log_p)[:, 0])
-        out.gt_count.copy_(draws.label_count)
+        candidates = _draw(scratch.mass[:rows], mass, labels, keys, objective.samples)
+        hit = candidates == labels
+        # R / K (Eq. 7): what each draw adds to the row's gradient, up to sign.
+        push = torch.full_like(mass[:, :1], objective.beta).expand_as(hit).masked_fill(hit, 1.0).div_(objective.samples)
+        log_p = shifted.gather(1, candidates).sub_(log_total)
+        out.loss.copy_(-_dot(push, log_p)[:, 0])
+        out.gt_count.copy_(hit.sum(1))
         if diagnostics:
-            force = _row_sums(-log_p.expm1(), draws.row, rows) / objective.samples
-            out.beta_share.copy_(_beta_share(pull * (1 - p_x), objective.beta * force)[:, 0])
-        scale, spread = pull + objective.beta * others, objective.beta
+            force = push.abs() * (1 - log_p.exp()).clamp_(min=0)
+            out.beta_share.copy_(_share(force.masked_fill(hit, 0.0).sum(1), force.sum(1)))
+        scale = push.sum(1, keepdim=True)
     else:
         pull, spread = CLOSED_FORMS[objective.name](p_x, q, objective.beta)
         loss = -pull * log_p_x
@@ -214,25 +210,22 @@ def _group_pass(
         if diagnostics:
             out.gt_count.copy_((uniforms(keys, objective.samples) < q.double()).sum(1))
             if spread:
-                force = (1 - q) - (_dot(mass, exp) / mass_total / total - q * p_x)
                 label_force = torch.where(pull > 0, q * (1 - p_x), 0.0)
-                out.beta_share.copy_(_beta_share(label_force, spread * force)[:, 0])
+                beta_force = abs(spread) * ((1 - q) - (_dot(mass, exp) / mass_total / total - q * p_x))
+                out.beta_share.copy_(_share(beta_force, label_force + beta_force)[:, 0])
         scale = pull + spread
 
     if not gradient:
         return
     if weights is not None:
-        scale, pull = scale * weights[:, None], pull * weights[:, None]
+        scale = scale * weights[:, None]
     slope = torch.mul(exp, scale / total, out=shifted)
-    slope.scatter_add_(1, labels, -pull)
     if sampled:
-        push = torch.full_like(log_p, -spread / objective.samples)
-        if weights is not None:
-            push *= weights.index_select(0, draws.row)
-        slope.view(-1).index_add_(0, flat, push)
-    elif spread:
-        per_row = spread / mass_total if weights is None else spread * weights[:, None] / mass_total
-        slope.sub_(mass.mul_(per_row))
+        slope.scatter_add_(1, candidates, -push if weights is None else push * -weights[:, None])
+    else:
+        slope.scatter_add_(1, labels, -pull if weights is None else pull * -weights[:, None])
+        if spread:
+            slope.sub_(mass.mul_(spread / mass_total if weights is None else spread * weights[:, None] / mass_total))
     if slope.dtype != logits.dtype:
         logits.copy_(slope)
 
@@ -242,81 +235,66 @@ def _sampling_mass(shifted: Tensor, kappa: float, out: Tensor) -> Tensor:
     return torch.mul(shifted, 1 / kappa, out=out).exp_()
 
 
-def _beta_share(label_force: Tensor, beta_force: Tensor) -> Tensor:
+def _share(beta_force: Tensor, force: Tensor) -> Tensor:
     """Share of the gradient that comes from the beta term, 0 to 1.
 
-    One draw of token a with reward R pushes the row by R (one_hot(a) - p), whose positive half weighs |R| (1 - p_a).
-    Draws of the label make the label's force, the others the beta term's; the share is the second over their sum
-    (0 where nothing is pushed). Draws that cancel each other count in full.
+    One draw of token a with reward R pushes the row by R (one_hot(a) - p) / K, whose positive half weighs
+    |R| (1 - p_a) / K: its force. The draws that missed the label make the beta term, and the share is their force over
+    that of all draws (0 where nothing is pushed). Draws that cancel each other count in full.
     """
-    beta_force = beta_force.abs()
-    whole = label_force + beta_force
-    return torch.where(whole > 0, beta_force / whole, 0.0)
+    return torch.where(force > 0, beta_force / force, 0.0)
 
 
-@dataclass
-class _Draws:
-    label_count: Tensor  # [g] int64, draws that hit the label
-    index: Tensor  # [d] int64, the other draws as row * K + j
-    row: Tensor  # [d] int64
-    token: Tensor  # [d] int64
-
-
-def _draw(blocks: Tensor, mass: Tensor, labels: Tensor, keys: Tensor, samples: int) -> _Draws:
-    """K draws a row with probabilities mass / mass.sum(1). blocks [g, B, W] and mass [g, V] share their storage, in
-    which the label's mass is set to 0 on the way (it was counted first)."""
+def _draw(blocks: Tensor, mass: Tensor, labels: Tensor, keys: Tensor, samples: int) -> Tensor:
+    """[g, K] int64: K draws a row with probabilities mass / mass.sum(1). blocks [g, B, W] and mass [g, V] share their
+    storage, in which the label's mass is set to 0 on the way (it is counted first)."""
     total = mass.sum(1, keepdim=True).double()
     q = mass.gather(1, labels).double() / total
     draws = uniforms(keys, samples)
-    miss = draws >= q
-    index = miss.view(-1).nonzero().view(-1)
-    row = torch.div(index, samples, rounding_mode="floor")
+    hit = draws < q
     mass.scatter_(1, labels, 0.0)
-    # What is left of a draw after the label's share, on the scale of the masses without the label.
-    rest = draws.sub_(q).mul_(total).view(-1).index_select(0, index)
-    return _Draws(samples - miss.sum(1), index, row, _locate(blocks, row, rest))
+    # A draw past the label's share, on the scale of the masses without the label.
+    others = _locate(blocks, draws.sub_(q).mul_(total))
+    return torch.where(hit, labels, others)
 
 
-def _locate(blocks: Tensor, row: Tensor, value: Tensor) -> Tensor:
-    """[d] int64: the first token of `row` whose cumulative mass reaches `value`; never one without mass.
+def _locate(blocks: Tensor, value: Tensor) -> Tensor:
+    """[g, K] int64: the first token of each row whose cumulative mass reaches `value`; never one without mass.
 
-    blocks: [g, B, W] masses; row: [d] int64; value: [d] float64. Rounding may leave a value outside (0, last sum], so
-    it is clamped into it; the search then compares strictly, hence stops at a token that raises the sum.
+    blocks: [g, B, W] masses; value: [g, K] float64. A value outside (0, last sum], by rounding or because it was the
+    label's, is clamped into it; the search then compares strictly, hence stops at a token that raises the sum.
     """
     rows, count, width = blocks.shape
     if count == 1:
         sums = blocks.view(rows, width).cumsum(1)
-        return _search(sums, row, value.to(sums.dtype))
+        return _search(sums, value.to(sums.dtype))
     edges = blocks.sum(2).double().cumsum(1)
-    block = _search(edges, row, value)
-    before = torch.nn.functional.pad(edges, (1, 0)).view(-1).index_select(0, row * (count + 1) + block)
-    sums = blocks.view(-1, width).index_select(0, row * count + block).cumsum(1)
-    own = torch.arange(len(row), device=row.device)
-    return block * width + _search(sums, own, (value - before).to(sums.dtype))
+    block = _search(edges, value)
+    before = torch.nn.functional.pad(edges, (1, 0)).gather(1, block)
+    first = torch.arange(0, rows * count, count, device=block.device)[:, None]
+    sums = blocks.view(-1, width).index_select(0, (first + block).view(-1)).cumsum(1)
+    inside = _search(sums, (value - before).to(sums.dtype).view(-1, 1))
+    return block * width + inside.view_as(block)
 
 
-def _search(sums: Tensor, row: Tensor, value: Tensor) -> Tensor:
-    """[d] int64: how many of the non-decreasing sums[row] lie strictly below `value`, after clamping it to (0, last].
-
-    Halving by index_select on int32 positions: on a CPU twice as fast as torch.searchsorted.
-    """
-    width = sums.shape[1]
-    flat, base = sums.view(-1), (row * width).to(torch.int32)
-    value = value.clamp(min=torch.finfo(sums.dtype).tiny).minimum(sums[:, -1].index_select(0, row))
-    low, left = base.clone(), width - 1
+def _search(sums: Tensor, value: Tensor) -> Tensor:
+    """[m, k] int64: how many of the non-decreasing sums [m, W] lie strictly below `value` [m, k], after clamping that
+    to (0, last sum]. Halving by index_select on int32 positions: on a CPU twice as fast as torch.searchsorted."""
+    count, width = sums.shape
+    value = value.clamp(min=torch.finfo(sums.dtype).tiny).minimum(sums[:, -1:])
+    base = torch.arange(0, count * width, width, dtype=torch.int32, device=sums.device)[:, None]
+    low, left = base.repeat(1, value.shape[1]).view(-1), width - 1
+    flat, wanted = sums.view(-1), value.view(-1)
     while left > 0:
         half = (left + 1) // 2
-        below = flat[half - 1 :].index_select(0, low) < value
+        below = flat[half - 1 :].index_select(0, low) < wanted
         low.add_(below.to(torch.int32), alpha=half)
         left -= half
-    return low.sub_(base).long()
+    return low.view_as(value).sub_(base).long()
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:
     """[g, 1]: the inner product of each row."""
-    return torch.linalg.vecdot(left, right)[:, None]
+    product: Tensor = torch.linalg.vecdot(left, right)
+    return product[:, None]
 
-
-def _row_sums(values: Tensor, row: Tensor, rows: int) -> Tensor:
-    """[rows, 1]: the sum of the values of each row."""
-    return values.new_zeros(rows).index_add_(0, row, values)[:, None]

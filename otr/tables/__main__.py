@@ -1,7 +1,7 @@
 """`python -m otr.tables`: draw a table of an experiment from its score files.
 
-    python -m otr.tables --experiment workflow/experiments/micro.yaml --table table1 --results results --out results/micro/tables
-    python -m otr.tables comparison --experiment workflow/experiments/paper.yaml --results results --out results
+    python -m otr.tables --experiment workflow/experiments/micro.yaml --table table1 --out results/micro/tables
+    python -m otr.tables comparison --experiment workflow/experiments/paper.yaml --out results
     python -m otr.tables audit --out results
 
 The first writes <out>/table1.{md,csv,tex}; the second compares an experiment with the published tables

@@ -7,8 +7,8 @@ finding and its arithmetic, for example
     Minerva, Qwen2.5-3B, SFT 24.90: of 4 · 272 completions, 270 right are 24.82 and 271 are 24.91; but the mean of four
     accuracies of one decimal each, 99.6 / 4, is 24.90.
 
-A printed value v is attainable from N completions when some whole number of right ones gives a percentage that rounds to
-v, either way at a half.
+A printed value v is attainable from N completions when some whole number of right ones gives a percentage that rounds
+to v, either way at a half.
 """
 
 import math
@@ -85,8 +85,8 @@ def _marks() -> str:
         lines.append([str(number), run, *map(str, (own, on_averages, own + on_averages, count))])
     wrong = _differing_marks("dagger")
     text = (
-        f"† recomputed (tuned below Base, as printed) differs from the printed one in {len(wrong)} cells; bold recomputed "
-        f"in Tables 1, 2 and 5 in {len(_differing_marks('bold'))}. The stated counts leave the averages out."
+        f"† recomputed (tuned below Base, as printed) differs from the printed one in {len(wrong)} cells; bold "
+        f"recomputed in Tables 1, 2 and 5 in {len(_differing_marks('bold'))}. The stated counts leave the averages out."
     )
     return "\n\n".join(["## Marks", text, aligned(lines)])
 
@@ -192,9 +192,9 @@ def _exact_means() -> str:
             [str(cell.table), cell.model, cell.run, cell.benchmark, str(cell.value), ", ".join(shares), rounded]
         )
     text = (
-        f"{len(impossible)} of {len(every)} distinct tuned values of mean@4 and mean@16 benchmarks are no exact mean@k of the "
-        f"public sets' problem counts. {len(every) - len(neither)} of {len(every)} are a mean over k samples of accuracies that "
-        "were each rounded to one decimal first, which moves a value by at most 0.05."
+        f"{len(impossible)} of {len(every)} distinct tuned values of mean@4 and mean@16 benchmarks are no exact mean@k "
+        f"over the problems of the public sets. {len(every) - len(neither)} of {len(every)} are a mean over k samples "
+        "of accuracies that were each rounded to one decimal first, which moves a value by at most 0.05."
     )
     return "\n\n".join(["## Values that are no exact mean@k", text, *_decided_by_rounding(), aligned(lines, names=4)])
 
@@ -212,8 +212,8 @@ def _decided_by_rounding() -> list[str]:
             right = round(Fraction(cell.value) * completions / 100)
             if other != cell.value and right == round(Fraction(other) * completions / 100):
                 sentences.append(
-                    f"Table {cell.table}, {cell.model}, {cell.benchmark}: {cell.value} in bold ({cell.run}) and {other} ({run}) "
-                    f"are the same {right} of {completions} = {_percent(right, completions)}."
+                    f"Table {cell.table}, {cell.model}, {cell.benchmark}: {cell.value} in bold ({cell.run}) and "
+                    f"{other} ({run}) are the same {right} of {completions} = {_percent(right, completions)}."
                 )
     return sentences
 
@@ -237,8 +237,8 @@ def _base_values() -> str:
             near = ", ".join(f"{count}/{n} = {_percent(count, n)}" for count in (right, right + 1))
             lines.append([cell.model, cell.benchmark, str(cell.value), str(n), near])
     text = (
-        f"{len(lines) - 1} of {len(base)} base values cannot come from one greedy completion for each problem of the public "
-        "set, at one decimal or two: they were taken from a larger set or another protocol."
+        f"{len(lines) - 1} of {len(base)} base values cannot come from one greedy completion for each problem of the "
+        "public set, at one decimal or two; so they stand for another set or another protocol."
     )
     counts = [n for n in (674, 675) if all(_base_fits(c, n) for c in base if c.benchmark == "Olympiad")]
     olympiad = f"OlympiadBench: of 674 and 675 problems, {' and '.join(map(str, counts))} fits all base values."
@@ -359,10 +359,10 @@ def _protocols() -> str:
             place = [str(number), cell.model, cell.run, cell.benchmark]
             lines.append([*place, str(base), str(cell.value), str(base - cell.value), f"{half:.2f}"])
     text = (
-        "Section 4.2 scores base models greedily in a natural prompt, with 5 shots on GSM8K and MATH, and tuned models by "
-        "sampling (temperature 0.7, top-p 0.8) in the chat template without shots. So † compares two protocols as well as "
-        f"two models, in all {total} marked cells. In {within} of them the drop is within 1.96 binomial standard errors, "
-        "100 · √(p (1 - p) / problems), of the base value alone."
+        "Section 4.2 scores base models greedily in a natural prompt, with 5 shots on GSM8K and MATH, and tuned models "
+        "by sampling (temperature 0.7, top-p 0.8) in the chat template without shots. So † compares two protocols as "
+        f"well as two models, in all {total} marked cells. In {within} of them the drop is within 1.96 binomial "
+        "standard errors, 100 · √(p (1 - p) / problems), of the base value alone."
     )
     return "\n\n".join(["## Unlike protocols behind †", text, aligned(lines, names=4)])
 

@@ -3,11 +3,13 @@
 In: a TableLayout and `<results>/<experiment>/eval/<model>/<run>/<benchmark>/score.json`, each at least
 
     {"experiment": "micro", "model": "micro-small", "run": "otr", "benchmark": "sums", "metric": "mean@4",
-     "score": 62.5, "standard_error": 2.1, "problems": 64, "samples": 256, "protocol": {"temperature": 0.7},
+     "score": 62.5, "score_rounded": 62.5, "standard_error": 2.1, "problems": 64, "samples": 256,
+     "protocol": {"temperature": 0.7, "top_p": 0.8},
      "provenance": {"commit": "95a5834", "experiment_hash": "b8…", "versions": {"vllm": "0.32.0"}, "seed": 0}}
 
-(`score` in percent, unrounded; `samples` counts completions over all problems.) Out: a Table. A score that is not
-there yet is an empty cell, and so is every average over it.
+(`score` in percent, unrounded; `score_rounded` as the paper rounds, may be null, as may the standard error; `samples`
+counts completions over all problems.) Out: a Table. A score that is not there yet is an empty cell, and so is every
+average over it.
 
 Three rules, each decided by the published cells (tests/tables/test_paper.py counts the evidence):
 
@@ -39,6 +41,8 @@ class Score:
     """One benchmark's result. Decimal keeps sums of printed values exact; the published cells carry only `value`."""
 
     value: Decimal
+    rounded: Decimal | None = None
+    """The mean over samples of accuracies rounded to one decimal first, as the paper computes mean@k."""
     standard_error: float | None = None
     problems: int | None = None
     samples: int | None = None
@@ -125,6 +129,9 @@ def _parse(path: Path, where: Mapping[str, str]) -> Score:
             raise UserError(f"{path}: {key}: found {content.get(key)!r}, the folder says '{expected}'")
     return Score(
         value=Decimal(str(_number(path, content, "score", 100))),
+        rounded=None
+        if content.get("score_rounded") is None
+        else Decimal(str(_number(path, content, "score_rounded", 100))),
         standard_error=None if content.get("standard_error") is None else _number(path, content, "standard_error", 100),
         problems=int(_number(path, content, "problems", math.inf)),
         samples=int(_number(path, content, "samples", math.inf)),
@@ -198,10 +205,12 @@ def average(scores: Sequence[Score]) -> Score:
     """Mean of n scores. Benchmarks are sampled independently of one another, so its standard error is
     sqrt(sum of squared standard errors) / n; unknown where one is."""
     errors = [score.standard_error for score in scores if score.standard_error is not None]
-    complete = len(errors) == len(scores)
+    rounded = [score.rounded for score in scores if score.rounded is not None]
+    count = len(scores)
     return Score(
-        value=sum((score.value for score in scores), Decimal(0)) / len(scores),
-        standard_error=math.hypot(*errors) / len(scores) if complete else None,
+        value=sum((score.value for score in scores), Decimal(0)) / count,
+        rounded=sum(rounded, Decimal(0)) / count if len(rounded) == count else None,
+        standard_error=math.hypot(*errors) / count if len(errors) == count else None,
         problems=_total([score.problems for score in scores]),
         samples=_total([score.samples for score in scores]),
     )

@@ -1,9 +1,9 @@
 """Ours beside the published tables: every cell, and the signs of the paper's claims.
 
-In: Tables of an experiment (any subset of finished runs) whose models, methods and benchmarks carry the labels the paper
-prints, so that cells find their counterparts: model `Qwen3-4B`, row `SFT` or `OTR (β = -1)`, column `AMC23`, in a table
-of the same name. Out: one Comparison a cell, as Markdown and CSV. For example ours 52.19 ± 5.1 (standard error) against
-52.81 published: difference -0.62, within noise.
+In: Tables of an experiment (any subset of finished runs) whose models, methods and benchmarks carry the labels the
+paper prints, so that cells find their counterparts: model `Qwen3-4B`, row `SFT` or `OTR (β = -1)`, column `AMC23`, in a
+table of the same name. Out: one Comparison a cell, as Markdown and CSV. For example ours 52.19 ± 5.1 (standard error)
+against 52.81 published: difference -0.62, within noise.
 
 Within noise means |difference| ≤ 1.96 · √2 · standard error of ours: the published value is one more draw of the same
 size. Both used the same problems, which the standard error counts as drawn anew, so the yardstick is rather too long
@@ -24,8 +24,8 @@ from otr.tables.collect import Key, Score, Table, two_decimals
 from otr.tables.render import aligned
 
 CSV_COLUMNS = (
-    "table", "model", "method", "group", "benchmark", "ours", "standard_error", "published", "difference",
-    "within_noise", "problems", "problems_published",
+    "table", "model", "method", "group", "benchmark", "ours", "ours_rounded", "standard_error", "published",
+    "difference", "within_noise", "problems", "problems_published",
 )  # fmt: skip
 RowKey = tuple[str, Decimal | None]
 """(method in lower case, β where the label states one)."""
@@ -116,10 +116,12 @@ def comma_separated(cells: Iterable[Comparison]) -> str:
 
 
 def _numbers(cell: Comparison, missing: str) -> list[str]:
-    """Ours, its standard error, published, difference."""
+    """Ours, ours as the paper rounds, its standard error, published, difference."""
     error = cell.ours.standard_error if cell.ours else None
+    rounded = cell.ours.rounded if cell.ours else None
     return [
         two_decimals(cell.ours.value) if cell.ours else missing,
+        two_decimals(rounded) if rounded is not None else missing,
         f"{error:.2f}" if error is not None else missing,
         two_decimals(cell.published) if cell.published is not None else missing,
         signed(cell.difference) if cell.difference is not None else missing,
@@ -127,8 +129,15 @@ def _numbers(cell: Comparison, missing: str) -> list[str]:
 
 
 def signed(value: Decimal) -> str:
+    """Two decimals with a sign; a difference that rounds to nothing has none."""
     text = two_decimals(value)
-    return text if text.startswith("-") else f"+{text}"
+    return "0.00" if Decimal(text) == 0 else text if text.startswith("-") else f"+{text}"
+
+
+_READING = (
+    "Standard errors are ours. Rounded: ours computed as the paper does, with each sample's accuracy rounded to one "
+    "decimal first. Within noise: the difference is at most 1.96 · √2 standard errors."
+)
 
 
 def markdown(
@@ -141,7 +150,7 @@ def markdown(
     there, give the claims their paired intervals."""
     parts = [
         f"# {experiment} beside the published tables",
-        "Standard errors are ours. Within noise: the difference is at most 1.96 · √2 standard errors.",
+        _READING,
         "## Above SFT?",
         _gains(tables, accuracies),
         "## Values below the base model's (†), averages left aside",
@@ -176,8 +185,8 @@ def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies]) -> str
     if len(lines) == 1:
         return "No table has a row labelled SFT and another one."
     note = (
-        "By pairs: bootstrap over problems, paired. By errors: from the two standard errors as if the runs had nothing in "
-        "common, where verdicts are missing; such intervals are rather too long."
+        "By pairs: bootstrap over problems, paired. By errors: from the two standard errors as if the runs had nothing "
+        "in common, where verdicts are missing; such intervals are rather too long."
     )
     return f"{aligned(lines, names=4)}\n\n{note}"
 
@@ -257,7 +266,7 @@ def _cell_tables(cells: Sequence[Comparison]) -> str:
         return (
             "No cell of this experiment has a published counterpart (same table, model, method and benchmark labels)."
         )
-    header = ["Table", "Model", "Method", "Benchmark", "Ours", "Standard error", "Published", "Difference"]
+    header = ["Table", "Model", "Method", "Benchmark", "Ours", "Rounded", "Standard error", "Published", "Difference"]
     lines = [[*header, "Within noise", "Problems"]]
     for cell in paired:
         noise = {None: "—", True: "yes", False: "no"}[cell.within_noise]

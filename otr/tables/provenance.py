@@ -110,7 +110,7 @@ def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
     for key, value in mapping.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif value is not None:
+        elif value not in (None, ""):
             yield f"{prefix}{key}", value
 
 

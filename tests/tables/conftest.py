@@ -26,7 +26,13 @@ PROVENANCE: dict[str, Any] = {
     "versions": {"vllm": "0.32.0", "math-verify": "0.9.0"},
     "seed": 7,
 }
-NATURAL = {"prompt": "natural", "temperature": 0, "exact_prompt": "Question: 1 + 1\nAnswer:", "few_shot": None}
+NATURAL = {
+    "prompt": "natural",
+    "temperature": 0,
+    "exact_prompt": "Question: 1 + 1\nAnswer:",
+    "few_shot": None,
+    "instruction": "",
+}
 CHAT = {"prompt": "chat", "temperature": 0.7, "top_p": 0.8, "template": "/home/someone/template.jinja"}
 
 

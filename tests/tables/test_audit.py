@@ -11,8 +11,15 @@ from otr.tables import audit, paper
 
 @pytest.mark.parametrize(
     ("value", "completions", "right"),
-    [("63.95", 2000, 1279), ("24.90", 1088, None), ("10.21", 480, 49), ("10.22", 480, None), ("0.00", 480, 0), ("100.00", 7, 7)],
-)  # fmt: skip
+    [
+        ("63.95", 2000, 1279),
+        ("24.90", 1088, None),
+        ("10.21", 480, 49),
+        ("10.22", 480, None),
+        ("0.00", 480, 0),
+        ("100.00", 7, 7),
+    ],
+)
 def test_attainable(value: str, completions: int, right: int | None) -> None:
     assert audit.attainable(Decimal(value), completions) == right
 

@@ -43,7 +43,7 @@ def test_standard_error_of_an_average(example: Any) -> None:
 
 
 def test_standard_error_of_an_average_is_unknown_where_one_is() -> None:
-    assert average([Score(Decimal(1), 2.0), Score(Decimal(1))]).standard_error is None
+    assert average([Score(Decimal(1), standard_error=2.0), Score(Decimal(1))]).standard_error is None
 
 
 def test_dagger_compares_values_as_shown(example: Any) -> None:

@@ -18,7 +18,12 @@ def reproduction(number: int, shift: str = "0", error: float = 0.5, models: tupl
     """The published cells, shifted, as if they were ours; only some models' where `models` names them."""
     layout = paper.layout(number)
     scores: dict[Key, Score] = {
-        key: Score(score.value + Decimal(shift), error, paper.PROBLEMS[key[2]], 4 * paper.PROBLEMS[key[2]])
+        key: Score(
+            score.value + Decimal(shift),
+            score.value,
+            error,
+            problems=paper.PROBLEMS[key[2]],
+        )
         for key, score in paper.scores(number).items()
         if not models or key[0] in models
     }
@@ -49,6 +54,13 @@ def test_every_published_cell_finds_its_counterpart(number: int) -> None:
     assert all(abs(cell.difference) < Decimal("0.005") for cell in found if cell.is_average and cell.difference)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [("0.004", "0.00"), ("-0.004", "0.00"), ("1.5", "+1.50"), ("-1.5", "-1.50")]
+)
+def test_signs(value: str, shown: str) -> None:
+    assert comparison.signed(Decimal(value)) == shown
+
+
 def test_noise() -> None:
     """1.96 · √2 · 0.5 = 1.386."""
     near, far = (comparison.compare([reproduction(1, shift)])[0] for shift in ("1.38", "1.39"))
@@ -74,6 +86,13 @@ def test_a_part_of_the_runs_is_enough() -> None:
     assert sum(line["ours"] != "" and line["published"] != "" for line in lines) == 64
 
 
+def test_the_paper_s_rounding_stands_beside_the_exact_score() -> None:
+    cells = comparison.compare([reproduction(1, "0.03")])
+    line = next(csv.DictReader(io.StringIO(comparison.comma_separated(cells))))
+    shown = [line[key] for key in ("ours", "ours_rounded", "published", "difference", "within_noise")]
+    assert shown == ["77.93", "77.90", "77.90", "+0.03", "1"]
+
+
 def test_claims_side_by_side() -> None:
     table = reproduction(1)
     text = comparison.markdown("same", [table], comparison.compare([table]), {})
@@ -86,7 +105,7 @@ def test_claims_side_by_side() -> None:
 def test_a_limited_benchmark_is_told(example: Any) -> None:
     layout = paper.layout(1)
     key = ("Qwen3-4B", "OTR", "GSM8K")
-    table = build("table1", layout, {key: Score(Decimal("90.5"), 2.0, 200, 800)}, {})
+    table = build("table1", layout, {key: Score(Decimal("90.5"), standard_error=2.0, problems=200)}, {})
     text = comparison.markdown("limited", [table], comparison.compare([table]), {})
     assert any("GSM8K" in line and "200 of 1319" in line for line in text.splitlines())
 

@@ -4,7 +4,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from snakemake.settings.enums import Quietness
+# The code of this very checkout, here and in the jobs, whatever else is installed.
+sys.path.insert(0, str(workflow.basedir))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")]))
 
 from otr import config as settings
 from otr import preflight
@@ -13,9 +15,16 @@ from otr.errors import UserError
 # Commands below say `python`: the one that runs Snakemake, also inside a cluster job.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-# Why a job runs would be told as a list of some fifty files; `snakemake -n --quiet rules` and --summary tell it better.
-if isinstance(workflow.output_settings.quiet, set):
-    workflow.output_settings.quiet.add(Quietness.REASON)
+
+def shorten_reason(record):
+    """Why a job runs is told as a list of some fifty files: the first few are enough on the screen."""
+    reason = getattr(record, "reason", None)
+    if reason and len(str(reason)) > 150:
+        record.reason = f"{str(reason)[:150].rpartition(',')[0]}, ..."
+    return True
+
+
+logger.addFilter(shorten_reason)
 
 try:
     machine, experiment, EXPERIMENT = preflight.check(config, main_process=workflow.is_main_process)
@@ -40,3 +49,9 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, experiment.datasets)),
     benchmark="|".join(map(re.escape, experiment.benchmarks)),
     table="|".join(map(re.escape, experiment.tables)),
+
+
+def code(*modules):
+    """Modules whose change must redo a rule: given as inputs, so Snakemake compares their contents. Only where a rerun
+    is cheap; hours of training and sampling are repeated on request alone (--forcerun)."""
+    return [f"{os.path.relpath(workflow.basedir)}/otr/{module}".removeprefix("./") for module in modules]

@@ -40,6 +40,8 @@ rule grade:
         problems=rules.sample.input.problems,
         samples=rules.sample.output.samples,
         sampling=rules.sample.output.sampling,
+        code=code("evaluation/answers.py", "evaluation/notation.py", "evaluation/grade.py", "evaluation/judge.py",
+                  "evaluation/math.py", "evaluation/score.py"),
     output:
         verdicts=expand(f"{RESULTS}/eval/{{{{model}}}}/{{{{run}}}}/{{benchmark}}/verdicts.jsonl.gz", benchmark=SAMPLED),
         scores=expand(f"{RESULTS}/eval/{{{{model}}}}/{{{{run}}}}/{{benchmark}}/score.json", benchmark=SAMPLED),

@@ -16,6 +16,7 @@ rule table:
     localrule: True
     input:
         scores=scores_of,
+        code=code("tables/collect.py", "tables/layout.py", "tables/provenance.py", "tables/render.py"),
     output:
         multiext(f"{RESULTS}/tables/{{table}}", ".md", ".csv", ".tex"),
     log:
