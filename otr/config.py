@@ -369,8 +369,8 @@ def _problem(kind: type[BaseModel], keys: list[Any], error: Any) -> str:
         return "this key is missing"
     message = error["msg"].removeprefix("Value error, ")
     found = error["input"]
-    if isinstance(found, dict | list):
-        return f"{message} (found {type(found).__name__ if found else 'nothing'})"
+    if error["type"] == "value_error" or isinstance(found, dict | list):
+        return message
     return f"found {json.dumps(found, default=str)}: {message[0].lower()}{message[1:]}"
 
 

@@ -66,7 +66,13 @@ class Progress:
 
     def _line(self) -> str:
         seconds = (time.monotonic() - self._started) / max(1, self._done - self._first) * (self._total - self._done)
-        left = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        left = (
+            f"{seconds:.0f} s"
+            if seconds < 120
+            else f"{seconds / 60:.0f} min"
+            if seconds < 7200
+            else f"{seconds / 3600:.1f} h"
+        )
         parts = [f"{self._done} of {self._total} {self._unit}", *([self._note] if self._note else []), f"{left} left"]
         return f"{self._title}: {', '.join(parts)}"
 

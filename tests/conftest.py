@@ -1,15 +1,12 @@
 """What several test files share: a copy of the checkout to run Snakemake in, and the folder of real rows."""
 
 import os
+import re
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
+from checkouts import MICRO, ROOT, Checkout, copy_of_tree
 
 
 @pytest.fixture(scope="session")
@@ -21,29 +18,30 @@ def real_rows() -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of the tracked tree, without results, that a test may change."""
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return copy_of_tree(tmp_path / "checkout")
 
-    folder: Path
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=600)
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose Table 1 was built by the whole chain: the default experiment, less of everything.
 
-    def edit(self, file: str, old: str, new: str) -> None:
-        path = self.folder / file
-        text = path.read_text()
-        assert text.count(old) >= 1, f"{file} does not contain {old!r}"
-        path.write_text(text.replace(old, new, 1))
+    Read it only; `finished` is a copy that may be changed.
+    """
+    made = copy_of_tree(tmp_path_factory.mktemp("built") / "checkout")
+    text = (made.folder / MICRO).read_text()
+    text = re.sub(r"steps: \d+", "steps: 40", text)
+    text = re.sub(r"size: \d+", "size: 96", text)
+    text = re.sub(r"^    samples: \d+$", "    samples: 2\n    limit: 6", text, flags=re.MULTILINE)
+    (made.folder / MICRO).write_text(text)
+    run = made.snakemake("--cores", "2", "results/table1.md")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return made
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    folder = tmp_path / "checkout"
-    folder.mkdir()
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("otr", "workflow"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return Checkout(folder)
+def finished(built: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the built checkout; times and Snakemake's records come along."""
+    shutil.copytree(built.folder, tmp_path / "checkout", symlinks=True)
+    return Checkout(tmp_path / "checkout")

@@ -1,7 +1,7 @@
 """A source's worked solution to the text that is trained on or shown as a demonstration.
 
-    worked_solution("He has 3*2=<<3*2=6>>6 eggs.\n#### 6", "gsm8k")
-    # "He has 3*2=6 eggs.\nThe answer is \\boxed{6}."
+worked_solution("He has 3*2=<<3*2=6>>6 eggs.\n#### 6", "gsm8k")
+# "He has 3*2=6 eggs.\nThe answer is \\boxed{6}."
 """
 
 import re

@@ -61,9 +61,7 @@ def length_uniform(rows: list[Row], lengths: Lengths, size: int, seed: int) -> l
         )
         raise UserError(f"too few examples in an interval of lengths in tokens ({counts}); lower size or intervals")
     generator = random.Random(f"{seed} length-uniform")
-    chosen = [
-        row for have, want in zip(intervals, wanted, strict=True) for row in generator.sample(have, want)
-    ]
+    chosen = [row for have, want in zip(intervals, wanted, strict=True) for row in generator.sample(have, want)]
     return sorted(chosen, key=lambda row: row["id"])
 
 

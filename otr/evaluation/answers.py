@@ -38,6 +38,7 @@ def extract(completion: str) -> Found:
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is no bracket
+_FILLED = re.compile(r"\S")
 _BETWEEN_BOXES = re.compile(r"[\s$.,;\\()\[\]]*(?:,|;|\band\b|\bor\b|\\text\s*\{\s*(?:and|or)\s*\})[\s$,\\()\[\]]*")
 _LONGEST_GAP = 40  # characters between two boxes of one answer
 
@@ -49,17 +50,17 @@ def last_box(text: str) -> str | None:
     """
     start = text.rfind(r"\boxed")
     # The last box is nearly always whole and alone: then nothing before it needs to be read.
-    boxes = _boxes(text[start:]) if start >= 0 and not _continues(text, start) else []
-    boxes = boxes or (_boxes(text) if "box" in text else [])
+    boxes = _boxes(text, start) if start >= 0 and not _continues(text, start) else []
+    boxes = boxes or _boxes(text, 0)
     if not boxes:
         return None
     answers = [boxes[-1]]
     for box in reversed(boxes[:-1]):
-        gap = text[box[1] : answers[0][0]]
+        gap = text[box[1] : answers[-1][0]]
         if len(gap) > _LONGEST_GAP or not _BETWEEN_BOXES.fullmatch(_without_command(gap)):
             break
-        answers.insert(0, box)
-    return ", ".join(box[2] for box in answers)
+        answers.append(box)
+    return ", ".join(text[start:end].strip() for start, end in reversed(answers))
 
 
 def _continues(text: str, start: int) -> bool:
@@ -73,9 +74,9 @@ def _without_command(gap: str) -> str:
     return _BOX.sub("", gap.removeprefix("}"))
 
 
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    """(start and end of the contents, contents) of every complete, filled box, in the order of their starts."""
-    starts = {match.end() for match in _BOX.finditer(text)}
+def _boxes(text: str, begin: int) -> list[tuple[int, int]]:
+    """(start, end) of the contents of every complete, filled box behind `begin`, in the order of their starts."""
+    starts = {match.end() for match in _BOX.finditer(text, begin)}
     if not starts:
         return []
     open_braces: list[int] = []
@@ -85,8 +86,8 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
             open_braces.append(match.end())
         elif match[0] == "}" and open_braces:
             start = open_braces.pop()
-            if start in starts and text[start : match.start()].strip():
-                boxes.append((start, match.start(), text[start : match.start()].strip()))
+            if start in starts and _FILLED.search(text, start, match.start()):
+                boxes.append((start, match.start()))
     return sorted(boxes)
 
 
@@ -112,7 +113,9 @@ _NUMBER = re.compile(
 )
 _UNIT_WORD = re.compile(r"\s?([A-Za-z]{1,12})\b")
 # What turns a number at the start of a phrase into a longer expression: an operator, a bracket, a command, a list.
-_GOES_ON = re.compile(r"\s*[-+*/^_=<>(){}\[\]\\×·√π±]|[A-Za-z]|\s*(?:,|,?\s?and|,?\s?or)\s*[-\d$(\\]|\s[A-Za-z](?![A-Za-z])")
+_GOES_ON = re.compile(
+    r"\s*[-+*/^_=<>(){}\[\]\\×·√π±]|[A-Za-z]|\s*(?:,|,?\s?and|,?\s?or)\s*[-\d$(\\]|\s[A-Za-z](?![A-Za-z])"
+)
 
 
 def _last_anchor(text: str) -> str | None:

@@ -86,7 +86,11 @@ class VllmEngine:
                 "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # jobs side by side would be bound to the same core
             }
             # Chunked prefill breaks per-request seeds on the CPU; eager mode needs no compiler there.
-            options = {"enforce_eager": True, "enable_chunked_prefill": False, "max_num_batched_tokens": max(context, 8192)}
+            options = {
+                "enforce_eager": True,
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(context, 8192),
+            }
         from vllm import LLM
 
         self._llm = LLM(
@@ -129,9 +133,7 @@ class VllmEngine:
             for output in engine.step():
                 if output.finished:
                     best = output.outputs[0]
-                    yield Completion(
-                        output.request_id, best.text, str(best.finish_reason), len(best.token_ids)
-                    )
+                    yield Completion(output.request_id, best.text, str(best.finish_reason), len(best.token_ids))
 
 
 class TransformersEngine:
@@ -171,9 +173,14 @@ class TransformersEngine:
         with torch.inference_mode():
             while None in finish:
                 positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-                logits = self._model(
-                    ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
-                ).logits[:, -1].float().cpu()
+                logits = (
+                    self._model(
+                        ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
+                    )
+                    .logits[:, -1]
+                    .float()
+                    .cpu()
+                )
                 chosen = [_draw(row, r.decoding, g) for row, r, g in zip(logits, requests, generators, strict=True)]
                 for number, (request, token) in enumerate(zip(requests, chosen, strict=True)):
                     if finish[number] is None:

@@ -117,7 +117,7 @@ class Number:
     decimal: bool
 
 
-_DECIMAL = r"(?:\d+\.?\d*|\.\d+)"
+_DECIMAL = r"(?:\d++(?:\.\d*+)?|\.\d++)"  # never backtracks: a long run of digits costs its length
 _POWER = r"(?:[eE]([+-]?\d+)|(?:\\times|\\cdot|\*|x)10\^(?:\{([+-]?\d+)\}|([+-]?\d+)))"
 _SCIENTIFIC = re.compile(rf"([+-]?)(?:({_DECIMAL}){_POWER}?|10\^(?:\{{([+-]?\d+)\}}|(\d+)))")
 _FRACTION = re.compile(rf"([+-]?)(?:\\frac\{{(-?{_DECIMAL})\}}\{{({_DECIMAL})\}}|({_DECIMAL})/({_DECIMAL}))")
@@ -167,7 +167,7 @@ def spell_powers(text: str) -> str:
     return _E_NOTATION.sub(r"\1 \\times 10^{\2}", text)
 
 
-_SCIENTIFIC_SIGN = re.compile(rf"{_DECIMAL}[eE][+-]?\d|(?:\\times|\\cdot|[*×x·])\s*10\s*(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻])")
+_SCIENTIFIC_SIGN = re.compile(r"\d\.?[eE][+-]?\d|(?:\\times|\\cdot|[*×x·])\s?10\s?(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻])")
 
 
 def is_scientific(text: str) -> bool:
@@ -263,7 +263,7 @@ def unit_ratio(unit: str, other: str) -> Fraction | None:
 
 _CONNECTIVE = re.compile(r"\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])")
 _CONDITION = re.compile(r",?\s*(?:\\text\s*\{\s*)?(?:where|such that|for all|for any)\b.*", re.DOTALL)
-_SET = re.compile(r"(?:\\left)?\\\{(.*?)(?:\\right)?\\\}", re.DOTALL)
+_SET = re.compile(r"(?:\\left)?\\\{((?:(?!(?:\\right)?\\\}).)*)(?:\\right)?\\\}", re.DOTALL)
 _BRACKET_OR_COMMA = re.compile(r"[(\[{]|[)\]}]|,|;")
 
 

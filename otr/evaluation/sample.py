@@ -75,7 +75,11 @@ def plan(
         for sample in range(1 if protocol.greedy else settings.samples):
             seed = None if protocol.greedy else seed_of(experiment.seed, benchmark, problem, sample)
             requests[problem, sample] = Request(f"{benchmark}/{problem}/{sample}", prompt.ids, decoding, seed)
-    deciding = [identity, asdict(decoding), [(request.key, request.prompt_ids, request.seed) for request in requests.values()]]
+    deciding = [
+        identity,
+        asdict(decoding),
+        [(request.key, request.prompt_ids, request.seed) for request in requests.values()],
+    ]
     fingerprint = hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
     return Job(benchmark, prompts, requests, fingerprint, store / benchmark / f"{fingerprint}.jsonl")
 
@@ -165,7 +169,12 @@ def main(arguments: list[str] | None = None) -> None:
         )
         name = engine_name(options.engine)
         weights = sha256(options.checkpoint)
-        identity = {"weights": weights, "engine": name, "dtype": experiment.sampling_dtype, "context": experiment.context}
+        identity = {
+            "weights": weights,
+            "engine": name,
+            "dtype": experiment.sampling_dtype,
+            "context": experiment.context,
+        }
         jobs = [
             plan(experiment, options.run, b, options.problems / b, asker, identity, options.out / ".store")
             for b in options.benchmarks

@@ -19,13 +19,13 @@ tokens of bfloat16 logits at V = 151,936.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from otr.loss import kernel
 from otr.loss.draws import token_keys
 from otr.loss.objective import Objective
 from otr.loss.rows import RowStatistics, row_pass
@@ -261,7 +261,11 @@ def _rows(
     gradient: bool,
 ) -> RowStatistics:
     """The Triton kernel where it runs, the torch rows elsewhere: same contract, same draws."""
-    run = kernel.row_pass if kernel.serves(logits) else row_pass
+    run = row_pass
+    if logits.device.type == "cuda" and logits.dtype != torch.float64 and find_spec("triton"):
+        from otr.loss import kernel  # here, so that a machine without a GPU needs no triton
+
+        run = kernel.row_pass
     return run(logits, labels, keys, objective, weights, diagnostics, gradient)
 
 

@@ -92,9 +92,7 @@ def packed_rows(
             yield fullest[0] + [end] * missing, fullest[1] + [0.0] * missing
 
 
-def encoded(
-    documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast
-) -> Iterator[tuple[list[int], list[float]]]:
+def encoded(documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[list[int], list[float]]]:
     """Token ids and loss weights of each document, <|endoftext|> at its end."""
     end = tokenizer.convert_tokens_to_ids(END)
     for batch in _batches(documents, 1000):
@@ -280,7 +278,9 @@ def main() -> None:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "--settings"
-        parser.exit(2, f"error: --settings: {place}: {first['msg']}, found {json.dumps(first.get('input'), default=str)}\n")
+        parser.exit(
+            2, f"error: --settings: {place}: {first['msg']}, found {json.dumps(first.get('input'), default=str)}\n"
+        )
     except UserError as error:
         parser.exit(2, f"error: {error}\n")
 

@@ -64,9 +64,7 @@ def examples(rows: list[Row], chat: Chat, recipe: Training) -> tuple[list[Exampl
 class Trainer:
     """Trains `model` (a Hugging Face causal language model with float32 weights) in place."""
 
-    def __init__(
-        self, model: Any, objective: Objective, recipe: Training, seed: int, device: torch.device
-    ) -> None:
+    def __init__(self, model: Any, objective: Objective, recipe: Training, seed: int, device: torch.device) -> None:
         wrong = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
         if wrong:
             raise ValueError(f"master weights must be float32, found {wrong}: at 5e-6 updates vanish in bfloat16")

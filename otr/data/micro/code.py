@@ -1,8 +1,8 @@
 '''Small Python functions to write, described in words: choose elements, change each, combine them, adjust the result.
 
-    prompt    def total(xs):
-                  """Return the sum of the elements of xs above 5, each times 3, plus 4."""
-    body          return sum(x * 3 for x in xs if x > 5) + 4
+prompt    def total(xs):
+              """Return the sum of the elements of xs above 5, each times 3, plus 4."""
+body          return sum(x * 3 for x in xs if x > 5) + 4
 '''
 
 from dataclasses import dataclass
@@ -76,7 +76,9 @@ def _changed(random: Random) -> tuple[str, str]:
 def _adjusted(random: Random) -> tuple[str, str]:
     """(words, operation) applied to the result."""
     c = random.randint(2, 9)
-    return random.choice((("", ""), (f", plus {c}", f" + {c}"), (f", minus {c}", f" - {c}"), (f", times {c}", f" * {c}")))
+    return random.choice(
+        (("", ""), (f", plus {c}", f" + {c}"), (f", minus {c}", f" - {c}"), (f", times {c}", f" * {c}"))
+    )
 
 
 def numbers(random: Random) -> Task:

@@ -1,8 +1,8 @@
 """General skills: multiple choice over numbers and over kinds of words, and small puzzles with free answers.
 
-    choices     Which number is the largest?  A. 34  B. 12  C. 77  D. 5            (C)
-    categories  Which word is an animal?      A. red  B. fox  C. tea  D. cup       (B)
-    puzzles     Write in reverse order: fox 7 red.                                  red 7 fox
+choices     Which number is the largest?  A. 34  B. 12  C. 77  D. 5            (C)
+categories  Which word is an animal?      A. red  B. fox  C. tea  D. cup       (B)
+puzzles     Write in reverse order: fox 7 red.                                  red 7 fox
 """
 
 from dataclasses import dataclass

@@ -221,7 +221,12 @@ def _event(random: Random, name: str, thing: str, total: int) -> tuple[str, str,
     if kind == "halves":
         return f"{name} then sells half of the {thing}.", f"{total}/2={total // 2}", total // 2, "/2"
     if kind in ("buys", "finds"):
-        return f"{name} {kind} {amount} more {thing}.", f"{total}+{amount}={total + amount}", total + amount, f"+{amount}"
+        return (
+            f"{name} {kind} {amount} more {thing}.",
+            f"{total}+{amount}={total + amount}",
+            total + amount,
+            f"+{amount}",
+        )
     other = random.choice([person for person in NAMES if person != name])
     sentence = f"{name} gives {amount} {thing} to {other}." if kind == "gives" else f"{name} loses {amount} {thing}."
     return sentence, f"{total}-{amount}={total - amount}", total - amount, f"-{amount}"

@@ -1,0 +1,46 @@
+"""Copies of this checkout that a test may run Snakemake in and change."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MICRO = "workflow/experiments/micro.yaml"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the tracked tree, without results, that a test may change."""
+
+    folder: Path
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=600)
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """The jobs of a dry run by rule; an empty dict when there is nothing to do."""
+        run = self.snakemake("--dry-run", *arguments)
+        output = run.stdout + run.stderr
+        assert run.returncode == 0, output
+        table = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.DOTALL)
+        assert table or "Nothing to be done" in output, output
+        return {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()} if table else {}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) >= 1, f"{file} does not contain {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+
+def copy_of_tree(folder: Path) -> Checkout:
+    folder.mkdir(parents=True)
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("otr", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return Checkout(folder)

@@ -1,0 +1,104 @@
+"""Experiment files: what is accepted, and the one line that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from checkouts import MICRO, ROOT
+
+from otr import config
+from otr.errors import UserError
+
+
+@pytest.mark.parametrize("name", ["micro", "smollm2", "paper"])
+def test_shipped_experiments_load(name: str) -> None:
+    assert config.load(config.experiment_file(name)).name == name
+
+
+def test_a_method_changes_only_the_keys_it_names() -> None:
+    paper = config.load(config.experiment_file("paper"))
+    assert paper.recipe("otr") == paper.training
+    numina = paper.recipe("otr-numina")
+    assert (numina.dataset, numina.batch_size, numina.learning_rate) == ("numina", 256, 5e-5)
+    assert numina.clip == paper.training.clip
+
+
+def test_the_paper_keeps_its_numbers() -> None:
+    """Section 4.1, 4.2 and appendix A of the paper."""
+    paper = config.load(config.experiment_file("paper"))
+    recipe, method = paper.training, paper.methods["otr"]
+    assert (recipe.learning_rate, recipe.minimum_learning_rate, recipe.warmup) == (5e-6, 1e-6, 0.03)
+    assert (recipe.batch_size, recipe.max_length, recipe.epochs) == (64, 10240, 2)
+    assert (method.kappa, method.samples, method.beta) == (1.3, 256, -0.1)
+    assert paper.datasets["openr1"].size == 5000
+    assert {name: benchmark.samples for name, benchmark in paper.benchmarks.items()} == {
+        "gsm8k": 4, "math500": 4, "olympiadbench": 4, "minerva": 4, "aime24": 16, "aime25": 16, "amc23": 16,
+    }  # fmt: skip
+    tuned = paper.protocols.tuned
+    assert (tuned.temperature, tuned.top_p, tuned.max_tokens) == (0.7, 0.8, 8192)
+
+
+def message(text: str, folder: Path) -> str:
+    """What loading this text as micro.yaml says."""
+    file = folder / "micro.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        config.load(file)
+    found = str(caught.value)
+    assert found.startswith(str(file))
+    assert "\n" not in found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("beta: -0.1", "beta: 1.5", "methods.otr.beta: found 1.5: input should be less than 1"),
+        ("kappa: 1.3", "kappa: 0", "methods.otr.kappa: found 0: input should be greater than 0"),
+        ("samples: 256", "samples: 0", "methods.otr.samples: found 0: input should be greater than or equal to 1"),
+        ("batch_size: 16", "batch_size: many", 'training.batch_size: found "many": input should be a valid integer'),
+        ("batch_size: 16", "batch_sise: 16", "training.batch_sise: unknown key; allowed: dataset, epochs, batch_size"),
+        ("regression: base", "regresion: base", "tables.table1.regresion: unknown key; allowed: caption, models"),
+        ("average: Average", "averag: Mean", "tables.table1.columns.0.averag: unknown key; allowed: group, benchmarks"),
+        (
+            "objective: otr",
+            "objective: ort",
+            "methods.otr.objective: found \"ort\": input should be 'sft', 'dft', 'otr'",
+        ),
+        ("models: [small, large]", "models: [small, huge]", "tables.table1.models: 'huge' is unknown; allowed: small"),
+        ("[stories, fractions", "[stores, fractions", "tables.table1.columns: 'stores' is unknown; allowed: stories"),
+        ("rows: [base, sft, otr]", "rows: [base, sft, otr, x]", "tables.table1.rows: 'x' is unknown; allowed: base"),
+        ("rows: [base, sft, otr]", "rows: [sft, otr]", "tables.table1: regression: 'base' is not a row; allowed: sft"),
+        ("dataset: expert", "dataset: experts", "training.dataset: 'experts' is unknown; allowed: expert"),
+        ("tokenizer: small", "tokenizer: tiny", "datasets.expert.tokenizer: 'tiny' is unknown; allowed: small, large"),
+        ("temperature: 0.7", "temperature: .nan", "protocols.tuned.temperature: found NaN: input should be a finite"),
+        ("generator: micro", "generator: null", "generator: null makes no files"),
+        ("name: micro", "name: macro", "name: 'macro' must be the file's name, 'micro'"),
+        ("  sft: {", "  base: {", "methods.base: this name is the untrained model's; choose another"),
+        ("seed: 0", "seed: 0\nseed: 1", "the key 'seed' stands twice"),
+        ("name: micro", "name: [micro", "not readable as YAML"),
+        ("{generated: tuning.jsonl}", "{path: a, hub: b}", "datasets.expert.source: name exactly one of path, hub"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_key(old: str, new: str, expected: str, tmp_path: Path) -> None:
+    text = (ROOT / MICRO).read_text()
+    assert old in text
+    assert expected in message(text.replace(old, new, 1), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "1: 2\n", "a: !!python/object:os.system {}\n"])
+def test_a_file_that_is_no_experiment(text: str, tmp_path: Path) -> None:
+    message(text, tmp_path)
+
+
+def test_scientific_notation_without_a_point_is_a_number(tmp_path: Path) -> None:
+    text = (ROOT / MICRO).read_text()
+    (tmp_path / "micro.yaml").write_text(text.replace("learning_rate: 3e-4", "learning_rate: 5e-6"))
+    assert config.load(tmp_path / "micro.yaml").training.learning_rate == 5e-6
+
+
+def test_machine_settings_are_checked() -> None:
+    assert config.machine({"experiment": "micro", "gpus": 2}).gpus == 2
+    with pytest.raises(UserError, match='engine: found "llama"'):
+        config.machine({"experiment": "micro", "engine": "llama"})
+    with pytest.raises(UserError, match="experiment: '../micro' is unknown; allowed: micro, paper, smollm2"):
+        config.experiment_file("../micro")
