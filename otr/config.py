@@ -260,6 +260,23 @@ class Experiment(Block):
     def protocol(self, run: str) -> Protocol:
         return self.protocols.base if run == BASE_RUN else self.protocols.tuned
 
+    def sampling_settings(self, run: str) -> dict[str, Any]:
+        """Everything of this file that decides a run's completions, given its checkpoint and the problems."""
+        return {
+            "protocol": self.protocol(run).model_dump(mode="json"),
+            "benchmarks": {
+                name: benchmark.model_dump(mode="json", include={"samples", "max_tokens"})
+                for name, benchmark in self.benchmarks.items()
+            },
+            **self.model_dump(mode="json", include={"seed", "context", "sampling_dtype", "threads"}),
+        }
+
+    def cells(self, table: str) -> list[str]:
+        """The results that a table shows, each as model/run/benchmark."""
+        layout = self.tables[table]
+        benchmarks = [name for group in layout.columns for name in group.benchmarks]
+        return [f"{model}/{run}/{name}" for model in layout.models for run in layout.rows for name in benchmarks]
+
     def labels(self) -> dict[str, str]:
         """Names as printed: of models, benchmarks, runs."""
         named: list[Mapping[str, Model | Method | Benchmark]] = [self.models, self.methods, self.benchmarks]

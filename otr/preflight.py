@@ -1,6 +1,8 @@
 """What is checked when the workflow is read, before any job starts. Imports nothing heavy."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,13 @@ from otr import config
 from otr.data.sources import Folders, check_local_sources
 from otr.errors import UserError
 from otr.models.origin import check_origin
+
+
+def set_paths(checkout: str) -> None:
+    """Let the commands of rules find `python` (the one that runs Snakemake, also inside a cluster job) and this
+    checkout's code."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")]))
 
 
 def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machine, config.Experiment, Path]:

@@ -32,7 +32,7 @@ class Stage:
     def add_folders(self) -> None:
         """The folders that sources are looked up in."""
         self.add("--data", type=Path, default=Path("data"), help="folder of relative `path` sources (default: data)")
-        self.add("--generated", type=Path, default=Path("generated"), help="folder of the generator's files")
+        self.add("--generated", type=Path, nargs="?", default=Path("generated"), help="folder of the generator's files")
 
     @contextmanager
     def run(self, arguments: list[str] | None) -> Iterator[tuple[config.Experiment, Any]]:

@@ -1,0 +1,122 @@
+"""The score of a sampled benchmark.
+
+In:  for every problem its k verdicts (otr.evaluation.grade), in the order of the samples, and their lengths in tokens.
+Out: one JSON-able dict.   2 problems, k = 2, verdicts right, wrong / right, right:
+
+    {"problems": 2, "k": 2, "mean_at_k": 75.0, "mean_at_k_rounded": 75.0, "standard_error": 25.0, ...}
+
+Figures are percentages of completions unless said otherwise. With c_i right ones among the k of problem i, p_i = c_i / k:
+
+    mean_at_k            100 mean_i p_i, exact
+    mean_at_k_rounded    the mean over samples j of the accuracy of sample j over all problems, each first rounded to one
+                         decimal: how the paper's numbers were made; at most 0.05 from mean_at_k
+    standard_error       100 sqrt(sum_i (p_i - mean)^2 / (n (n - 1))): clustered by problem, so that it holds the spread of
+                         the n problems and of their samples both; null for one problem
+    sampling_error       100 sqrt(sum_i p_i (1 - p_i) / (k - 1)) / n: of the samples alone, on these very problems; null
+                         for k = 1
+    pass_at              {j: 100 mean_i (1 - C(k - c_i, j) / C(k, j))}, unbiased (Chen et al. 2021, equation 1), j = 1, 2, 4
+                         ... and k
+    maj_at_k             the share of problems whose most frequent answer is right: answers are the same when their
+                         `notation.key` is, the first seen wins a tie, and completions without an answer or cut at their
+                         limit have no vote
+    truncated, no_answer, failed    shares cut at the token limit, without an answer, beyond what math-verify could do
+    how                  shares by how the answer was found
+    mean_at_k_as_written mean_at_k where powers of ten are not read as numbers (Verdict.scientific counts as wrong)
+    mean_tokens          tokens of a completion, a mean
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from otr.evaluation.grade import Verdict
+from otr.evaluation.notation import key
+
+_HOW = ("boxed", "anchor", "last-number", "none")
+_FAILED = ("timeout", "memory", "crash")
+
+
+def score(
+    verdicts_by_problem: Sequence[Sequence[Verdict]], k: int, tokens_by_problem: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """The figures described at the top of this file, unrounded.
+
+    ValueError when there is no problem, or one that does not have exactly k verdicts and k lengths.
+    """
+    _check(verdicts_by_problem, k, "verdicts")
+    _check(tokens_by_problem, k, "lengths")
+    if len(verdicts_by_problem) != len(tokens_by_problem):
+        raise ValueError(f"{len(verdicts_by_problem)} problems have verdicts, {len(tokens_by_problem)} have lengths")
+    right = [[verdict.correct for verdict in verdicts] for verdicts in verdicts_by_problem]
+    counts = [sum(row) for row in right]
+    every = [verdict for verdicts in verdicts_by_problem for verdict in verdicts]
+    tokens = [length for lengths in tokens_by_problem for length in lengths]
+    how = Counter(verdict.how for verdict in every)
+    return {
+        "problems": len(counts),
+        "k": k,
+        "correct": sum(counts),
+        "mean_at_k": _percent(sum(counts), len(every)),
+        "mean_at_k_rounded": _rounded_mean(right, k),
+        "mean_at_k_as_written": _percent(sum(v.correct and not v.scientific for v in every), len(every)),
+        "standard_error": _standard_error(counts, k),
+        "sampling_error": _sampling_error(counts, k),
+        "pass_at": {str(j): _pass_at(counts, k, j) for j in _sizes(k)},
+        "maj_at_k": _percent(sum(_majority_is_right(verdicts) for verdicts in verdicts_by_problem), len(counts)),
+        "truncated": _percent(sum(v.reason == "truncated" for v in every), len(every)),
+        "no_answer": _percent(how["none"], len(every)),
+        "failed": _percent(sum(v.reason in _FAILED for v in every), len(every)),
+        "how": {name: _percent(how[name], len(every)) for name in _HOW},
+        "mean_tokens": sum(tokens) / len(tokens),
+    }
+
+
+def _check(by_problem: Sequence[Sequence[Any]], k: int, name: str) -> None:
+    if k < 1 or not by_problem:
+        raise ValueError(f"a score needs a problem and k of at least 1, found {len(by_problem)} problems and k = {k}")
+    for number, items in enumerate(by_problem):
+        if len(items) != k:
+            raise ValueError(f"problem {number} has {len(items)} {name}, k is {k}")
+
+
+def _percent(count: int, total: int) -> float:
+    return 100 * count / total
+
+
+def _rounded_mean(right: list[list[bool]], k: int) -> float:
+    # round(x * 100, 1) of the share x in float, as the scripts that made the published numbers do it
+    return sum(round(sum(row[j] for row in right) / len(right) * 100, 1) for j in range(k)) / k
+
+
+def _standard_error(counts: list[int], k: int) -> float | None:
+    n = len(counts)
+    if n < 2:
+        return None
+    mean = sum(counts) / (n * k)
+    return 100 * math.sqrt(sum((count / k - mean) ** 2 for count in counts) / (n * (n - 1)))
+
+
+def _sampling_error(counts: list[int], k: int) -> float | None:
+    if k < 2:
+        return None
+    return 100 * math.sqrt(sum(count / k * (1 - count / k) for count in counts) / (k - 1)) / len(counts)
+
+
+def _sizes(k: int) -> list[int]:
+    powers = [1 << exponent for exponent in range(k.bit_length())]
+    return sorted({*powers, k})
+
+
+def _pass_at(counts: list[int], k: int, j: int) -> float:
+    draws = math.comb(k, j)
+    return 100 * sum(1 - math.comb(k - count, j) / draws for count in counts) / len(counts)
+
+
+def _majority_is_right(verdicts: Sequence[Verdict]) -> bool:
+    votes: dict[str, list[bool]] = {}
+    for verdict in verdicts:
+        if verdict.how != "none" and verdict.reason != "truncated":
+            votes.setdefault(key(verdict.answer), []).append(verdict.correct)
+    # The verdict on an answer is that on its first copy; max() keeps the first of equals.
+    return bool(votes) and max(votes.values(), key=len)[0]

@@ -14,6 +14,9 @@ The drawn tokens equal those of the torch rows but where rounding moves a draw a
 Importing this module needs triton; `otr.loss.head` imports it for CUDA tensors alone.
 """
 
+# Triton compiles these functions from their source: its annotations and decorators mean nothing to mypy.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, import-untyped"
+
 import torch
 import triton
 import triton.language as tl
@@ -32,7 +35,7 @@ _MASKED = tl.constexpr(-1e30)
 _GOLDEN = tl.constexpr(GOLDEN_32)
 _MIX_FIRST = tl.constexpr(MIX_32[0])
 _MIX_SECOND = tl.constexpr(MIX_32[1])
-_SAME_COUNT_TILE = tl.constexpr(32)
+_SAME_COUNT_TILE = tl.constexpr(8)
 
 
 def row_pass(
@@ -51,10 +54,11 @@ def row_pass(
         return statistics
     block = min(_BLOCK, max(_PIECE, triton.next_power_of_2(vocabulary)))
     blocks = triton.cdiv(vocabulary, block)
-    samples = triton.next_power_of_2(max(objective.samples, 32))
+    samples = triton.next_power_of_2(max(objective.samples, 8))
     rows = count if objective.name == "otr" else 1
     sums = torch.empty(rows, blocks * (block // _PIECE), dtype=torch.float32, device=logits.device)
     peaks = torch.empty(rows, blocks, dtype=torch.float32, device=logits.device)
+    edges = torch.empty(rows, triton.next_power_of_2(blocks), dtype=torch.float64, device=logits.device)
     drawn = torch.empty(rows, samples, dtype=torch.int32, device=logits.device)
     _row_kernel[(count,)](
         logits,
@@ -64,6 +68,7 @@ def row_pass(
         statistics.loss if weights is None else weights.float(),
         sums,
         peaks,
+        edges,
         drawn,
         statistics.loss,
         statistics.nll,
@@ -98,6 +103,7 @@ def _row_kernel(
     weights_ptr,  # [n] float32, read if WEIGHTED
     sums_ptr,  # [n, blocks * BLOCK / PIECE] float32 scratch: pi' of 64 tokens, relative to the peak of their block
     peaks_ptr,  # [n, blocks] float32 scratch: the running maximum after each block
+    edges_ptr,  # [n, BLOCKS] float64 scratch: cumulative pi' over blocks, relative to the peak of the row
     drawn_ptr,  # [n, SAMPLES] int32 scratch: the drawn tokens
     loss_ptr,  # this and the next six: the columns of RowStatistics, [n]
     nll_ptr,
@@ -127,6 +133,7 @@ def _row_kernel(
     logits_ptr += row * logits_stride
     sums_ptr += row * blocks * PIECES
     peaks_ptr += row * blocks
+    edges_ptr += row * BLOCKS
     drawn_ptr += row * SAMPLES
     label = tl.load(labels_ptr + row).to(tl.int32)
     label_logit = tl.load(logits_ptr + label).to(tl.float32)
@@ -191,10 +198,13 @@ def _row_kernel(
         tl.store(gt_count_ptr + row, gt_count)
 
     if SAMPLED:
-        tl.debug_barrier()  # the stored sums and peaks are read by other threads from here on
+        edges = tl.cumsum(block_mass.to(tl.float64))
+        tl.store(edges_ptr + block_index, edges)
+        tl.debug_barrier()  # what was stored is read by other threads from here on
         rest = (uniform - exact_q) * mass_total.to(tl.float64)
+        rest = tl.minimum(tl.maximum(rest, 1e-38), tl.max(edges))
         chosen = _locate(
-            rest, block_mass, logits_ptr, sums_ptr, peaks_ptr, label, vocabulary, peak, coolness,
+            rest, logits_ptr, sums_ptr, peaks_ptr, edges_ptr, blocks, label, vocabulary, peak, coolness,
             BLOCK, PIECE, SAMPLES,
         )  # fmt: skip
         chosen = tl.where(hit, label, chosen)
@@ -269,11 +279,12 @@ def _uniforms(key, draw):
 
 @triton.jit
 def _locate(
-    value,  # [SAMPLES] float64, on the scale of block_mass
-    block_mass,  # [BLOCKS] float32, relative to `peak`, without the label
+    value,  # [SAMPLES] float64, above 0 and at most the last edge
     logits_ptr,
     sums_ptr,
     peaks_ptr,
+    edges_ptr,
+    blocks,
     label,
     vocabulary,
     peak,
@@ -282,17 +293,19 @@ def _locate(
     PIECE: tl.constexpr,
     SAMPLES: tl.constexpr,
 ):
-    """The token of each draw: its block by the register sums, its 64 tokens by the stored ones, itself by its logit.
+    """The token of each draw: its block by the edges, its 64 tokens by their stored sums, itself by its logit.
 
     At each level the walk stops at the first part that takes the sum to the value, or at the last part with mass
-    where rounding left the value beyond the end: never at a part without mass.
+    where rounding left the value beyond the end: never at a part without mass. All draws walk in step, so that a level
+    costs a register or two a draw, where comparing every draw with every edge at once would fill the register file.
     """
     PIECES: tl.constexpr = BLOCK // PIECE
-    edges = tl.cumsum(block_mass.to(tl.float64))
-    value = tl.minimum(tl.maximum(value, 1e-38), tl.max(edges))
-    passed = edges[None, :] < value[:, None]
-    block = tl.sum(passed.to(tl.int32), axis=1)
-    before = tl.max(tl.where(passed, edges[None, :], 0.0), axis=1)
+    block = tl.zeros((SAMPLES,), tl.int32)
+    before = tl.zeros((SAMPLES,), tl.float64)
+    for index in range(0, blocks - 1):
+        edge = tl.load(edges_ptr + index)
+        block = tl.where(edge < value, index + 1, block)
+        before = tl.where(edge < value, edge, before)
     block_peak = tl.load(peaks_ptr + block)
     rest = ((value - before) / tl.exp((block_peak - peak) * coolness).to(tl.float64)).to(tl.float32)
 

@@ -297,4 +297,3 @@ def _dot(left: Tensor, right: Tensor) -> Tensor:
     """[g, 1]: the inner product of each row."""
     product: Tensor = torch.linalg.vecdot(left, right)
     return product[:, None]
-

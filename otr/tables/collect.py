@@ -5,7 +5,7 @@ In: a TableLayout and `<results>/<experiment>/eval/<model>/<run>/<benchmark>/sco
     {"experiment": "micro", "model": "micro-small", "run": "otr", "benchmark": "sums", "metric": "mean@4",
      "score": 62.5, "score_rounded": 62.5, "standard_error": 2.1, "problems": 64, "samples": 256,
      "protocol": {"temperature": 0.7, "top_p": 0.8},
-     "provenance": {"commit": "95a5834", "experiment_hash": "b8…", "versions": {"vllm": "0.32.0"}, "seed": 0}}
+     "provenance": {"commit": "95a5834", "versions": {"vllm": "0.32.0"}, "seed": 0}}
 
 (`score` in percent, unrounded; `score_rounded` as the paper rounds, may be null, as may the standard error; `samples`
 counts completions over all problems.) Out: a Table. A score that is not there yet is an empty cell, and so is every

@@ -2,7 +2,7 @@
 
 In: the scores a table shows. Out: lines such as
 
-    Experiment: micro (settings b81d5c2e4f60)
+    Experiment: micro
     Commit: 95a5834 (27 of 36 scores); 1c0ffee (9 of 36 scores: micro-large/otr)
     Protocol of otr, sft on all benchmarks: mean@4; max_tokens=256, prompt=chat, temperature=0.7, top_p=0.8
     Unlike scores: not all have the same commit.
@@ -24,19 +24,18 @@ def provenance(experiment: str, scores: Mapping[Key, Score]) -> tuple[str, ...]:
     """The lines for these scores, ending with what makes them unlike one another, if anything does."""
     if not scores:
         return (f"Experiment: {experiment}", "No score has been written yet.")
-    settings = _Field("settings", scores, lambda score: _text(score.provenance.get("experiment_hash"))[:12])
     commit = _Field("commit", scores, lambda score: _text(score.provenance.get("commit")))
     seed = _Field("seed", scores, lambda score: _text(score.provenance.get("seed")))
     versions = _Field("versions", scores, _versions)
     engine = _Field("engine", scores, _engine)
     lines = [
-        f"Experiment: {experiment} (settings {settings})",
+        f"Experiment: {experiment}",
         f"Commit: {commit}",
         f"Seed: {seed}",
         f"Versions: {versions}",
         *([f"Engine: {engine}"] if engine.known else []),
         *_protocols(scores),
-        *_unlike([settings, commit, seed, versions, engine]),
+        *_unlike([commit, seed, versions, engine]),
     ]
     return tuple(lines)
 

@@ -20,7 +20,6 @@ VALUES = {
 }
 PROVENANCE: dict[str, Any] = {
     "commit": "95a5834",
-    "experiment_hash": "b81d5c2e4f60aa11",
     "python": "3.11.2",
     "machine": "x86_64",
     "versions": {"vllm": "0.32.0", "math-verify": "0.9.0"},

@@ -1,19 +1,17 @@
 # Reads and checks the settings; one clear line and exit status 1 before any job starts when something is wrong.
 import os
-import shlex
+import re
 import sys
 from pathlib import Path
 
-# The code of this very checkout, here and in the jobs, whatever else is installed.
+# The code of this very checkout, whatever else is installed.
 sys.path.insert(0, str(workflow.basedir))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")]))
 
 from otr import config as settings
 from otr import preflight
 from otr.errors import UserError
 
-# Commands below say `python`: the one that runs Snakemake, also inside a cluster job.
-os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+preflight.set_paths(workflow.basedir)
 
 
 def shorten_reason(record):
@@ -32,14 +30,14 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 RESULTS = f"results/{experiment.name}"
-DATA = shlex.quote(machine.data)
-MODELS = shlex.quote(machine.models)
-SAMPLED = list(experiment.benchmarks)
 
 # `gpu` is a limit only if the workflow has one: on a cluster the scheduler hands out devices.
 GPUS = preflight.gpus(machine)
 if workflow.is_main_process and workflow.nodes is None and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
+
+# For --sdm conda alone; otherwise jobs use the environment that runs Snakemake.
+ENVIRONMENT = f"../../envs/{'gpu' if GPUS else 'cpu'}.yaml"
 
 
 wildcard_constraints:
@@ -55,3 +53,8 @@ def code(*modules):
     """Modules whose change must redo a rule: given as inputs, so Snakemake compares their contents. Only where a rerun
     is cheap; hours of training and sampling are repeated on request alone (--forcerun)."""
     return [f"{os.path.relpath(workflow.basedir)}/otr/{module}".removeprefix("./") for module in modules]
+
+
+def generated(*sources):
+    """The folder of the generator's files, where one of the sources needs it."""
+    return [f"{RESULTS}/generated"] if any(source and source.generated for source in sources) else []
