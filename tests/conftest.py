@@ -45,3 +45,25 @@ def finished(built: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the built checkout; times and Snakemake's records come along."""
     shutil.copytree(built.folder, tmp_path / "checkout", symlinks=True)
     return Checkout(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of the micro experiment's generator."""
+    from otr.data.micro.__main__ import generate
+
+    folder = tmp_path_factory.mktemp("micro") / "generated"
+    generate(0, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Qwen3 checkpoint with tokenizer and chat template, pre-trained for a few steps only."""
+    from otr.models.pretrain import pretrain
+    from otr.models.settings import PretrainSettings
+
+    folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
+    settings = PretrainSettings(hidden_size=64, layers=2, heads=2, intermediate_size=128, steps=30)
+    pretrain(settings, generated / "documents.jsonl.gz", folder, 0, 1)
+    return folder

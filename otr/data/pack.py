@@ -1,8 +1,10 @@
-"""Whole sequences packed into micro-batches under a token budget, without padding.
+"""Whole sequences packed into micro-batches under a token budget, without padding, balanced over ranks.
 
-In: sequences of one optimizer step. Out: micro-batches, each one row of tokens [1, T] whose `position_ids` restart at
-every sequence; transformers then attends within sequences only. Nothing is cut and nothing is padded: a sequence longer
-than the budget gets a micro-batch of its own.
+In: the sequences of one optimizer step. Out: micro-batches, each one row of tokens [1, T] whose `position_ids` restart
+at every sequence; attention stays within sequences (otr/train/attention.py). Nothing is cut and nothing is padded:
+a sequence longer than the budget gets a micro-batch of its own.
+
+    balanced([70, 20, 60, 30, 40], budget=100)        # [[0, 1], [2], [3, 4]]: 90, 60 and 70 tokens
 """
 
 from collections.abc import Sequence
@@ -18,58 +20,86 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Packed sequences; every tensor is int64 but `weights`, with T the sum of their lengths."""
+    """n packed sequences, with T the sum of their lengths."""
 
-    input_ids: Tensor  # [1, T]
-    position_ids: Tensor  # [1, T], restarting at 0
-    labels: Tensor  # [T], the next token, IGNORED where nothing is trained
-    examples: Tensor  # [T], id of the example a token belongs to
+    input_ids: Tensor  # [1, T] int64
+    position_ids: Tensor  # [1, T] int64, restarting at 0
+    labels: Tensor  # [T] int64, the next token, IGNORED where nothing is trained
+    examples: Tensor  # [T] int64, id of the example a token belongs to
     weights: Tensor  # [T] float32, the share of a token in the step's loss before it is normalised
+    boundaries: Tensor  # [n + 1] int32, where the sequences begin, and T
+    lengths: tuple[int, ...]
 
     def to(self, device: torch.device) -> "MicroBatch":
-        return MicroBatch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+        *tensors, lengths = vars(self).values()
+        return MicroBatch(*(tensor.to(device, non_blocking=True) for tensor in tensors), lengths)
 
 
-def bins(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices grouped so that each group's lengths sum to at most `budget` (first fit, longest first).
+def balanced(lengths: Sequence[int], budget: int, ranks: int = 1) -> list[list[int]]:
+    """Indices in groups of at most `budget` tokens, near equal, their number a multiple of `ranks`; heaviest first.
 
-    The same lengths always give the same groups. First-fit-decreasing needs at most 11/9 of the fewest groups.
+    Each length, longest first, goes to the lightest group; if that overflows one there are `ranks` more groups. Without
+    overflow two groups differ by at most the longest sequence. The same lengths always give the same groups. A group
+    is empty only where there are more ranks than sequences to share.
     """
-    groups: list[list[int]] = []
-    room: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        place = next((group for group, free in enumerate(room) if lengths[index] <= free), None)
-        if place is None:
-            groups.append([])
-            room.append(budget)
-            place = len(groups) - 1
-        groups[place].append(index)
-        room[place] -= lengths[index]
-    return [sorted(group) for group in groups]
+    longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    count = -(-max(1, -(-sum(lengths) // budget)) // ranks) * ranks
+    while True:
+        groups: list[list[int]] = [[] for _ in range(count)]
+        totals = [0] * count
+        for index in longest_first:
+            lightest = totals.index(min(totals))
+            groups[lightest].append(index)
+            totals[lightest] += lengths[index]
+        fits = all(total <= budget or len(group) == 1 for total, group in zip(totals, groups, strict=True))
+        if fits or count >= len(lengths):
+            order = sorted(range(count), key=lambda number: (-totals[number], number))
+            return [sorted(groups[number]) for number in order]
+        count += ranks
 
 
-def pack(sequences: Sequence[tuple[int, Tokens]], budget: int, normalisation: str) -> list[MicroBatch]:
-    """Pack (example id, tokens) pairs.
+def pack(
+    sequences: Sequence[tuple[int, Tokens]], budget: int, normalisation: str, rank: int = 0, ranks: int = 1
+) -> list[MicroBatch]:
+    """The micro-batches of one rank, equally many on every rank; `sequences` are (example id, tokens) of all ranks.
 
     `normalisation` sets the weights: 'token' gives every trained token 1, 'sequence' gives each sequence 1 in all.
+    A rank without a share of its own goes through the motions on the shortest sequence, untrained: sharded models
+    work only when all ranks do.
     """
-    groups = bins([len(tokens.ids) for _, tokens in sequences], budget)
-    return [_micro_batch([sequences[index] for index in group], normalisation) for group in groups]
+    groups = balanced([len(tokens.ids) for _, tokens in sequences], budget, ranks)[rank::ranks]
+    shortest = min(sequences, key=lambda pair: len(pair[1].ids))
+    return [
+        _micro_batch([sequences[index] for index in group], normalisation)
+        if group
+        else _micro_batch([shortest], normalisation, trained=False)
+        for group in groups
+    ]
 
 
-def _micro_batch(sequences: list[tuple[int, Tokens]], normalisation: str) -> MicroBatch:
-    ids, positions, labels, examples, weights = [], [], [], [], []
+def total_weight(sequences: Sequence[tuple[int, Tokens]], normalisation: str) -> int:
+    """What the summed loss of a step is divided by: the sum of all trained tokens' weights, over all ranks."""
+    if normalisation == "sequence":
+        return len(sequences)
+    return sum(len(tokens.ids) - tokens.prompt for _, tokens in sequences)
+
+
+def _micro_batch(sequences: list[tuple[int, Tokens]], normalisation: str, trained: bool = True) -> MicroBatch:
+    ids, positions, labels, examples, weights, boundaries = [], [], [], [], [], [0]
     for example, tokens in sequences:
         length = len(tokens.ids)
         ids += tokens.ids
         positions += range(length)
-        labels += tokens.labels
+        labels += tokens.labels if trained else [IGNORED] * length
         examples += [example] * length
         weights += [1.0 if normalisation == "token" else 1.0 / (length - tokens.prompt)] * length
+        boundaries.append(boundaries[-1] + length)
     return MicroBatch(
         torch.tensor([ids]),
         torch.tensor([positions]),
         torch.tensor(labels),
         torch.tensor(examples),
         torch.tensor(weights, dtype=torch.float32),
+        torch.tensor(boundaries, dtype=torch.int32),
+        tuple(len(tokens.ids) for _, tokens in sequences),
     )

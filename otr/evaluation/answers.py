@@ -147,7 +147,7 @@ def _phrase_answer(phrase: str) -> str | None:
     if span and phrase.find("\n", len(phrase) - len(phrase.lstrip()), span.start()) < 0:
         return _spans(phrase, span)
     words = _SENTENCE_END.split(line, maxsplit=1)[0].strip(_EDGES + ".:")
-    # A few words are an answer ("Evelyn", "odd"); more of them without any sign of mathematics, or a judgement, is talk.
+    # A few words are an answer ("Evelyn", "odd"); a judgement is not, nor are many words without mathematics.
     is_answer = re.search(r"[\d\\=]", words) or (len(words.split()) <= 3 and not _JUDGEMENT.search(words))
     return words if words and is_answer else None
 

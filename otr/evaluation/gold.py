@@ -10,8 +10,8 @@ Styles:
     plain          the answer itself: LaTeX (MATH-500), digits with leading zeros (AIME), a float (AMC)
     after-hashes   behind the last #### of a worked solution (GSM8K)
     boxed          in the last \boxed{} of a worked solution (Minerva)
-    list           a list of strings in LaTeX, several answers joined by commas (OlympiadBench), with the columns `error`
-                   (greatest distance from the gold value) and `unit` where the row has them
+    list           a list of strings in LaTeX, several answers joined by commas (OlympiadBench), with the columns
+                   `error` (greatest distance from the gold value) and `unit` where the row has them
 """
 
 import math
@@ -115,7 +115,7 @@ def _tolerance(row: Mapping[str, Any]) -> float | None:
     if error in (None, ""):
         return None
     try:
-        tolerance = float(error)  # type: ignore[arg-type]
+        tolerance = float(error)
     except (TypeError, ValueError):
         tolerance = math.nan
     if not 0 <= tolerance < math.inf:

@@ -55,10 +55,11 @@ class _Item:
     @property
     def questions(self) -> list[tuple[Gold, str, bool]]:
         """What to ask math-verify: (gold, answer, whether about both texts as they stand)."""
-        asked = [(self.gold, self.found.text, False)] if not self.reason else []
-        if self.reason in ("", "same") and self.gold.raw != self.found.text:
-            if is_scientific(self.gold.raw) or is_scientific(self.found.text):
-                asked.append((self.gold, self.found.text, True))
+        gold, answer = self.gold, self.found.text
+        asked = [(gold, answer, False)] if not self.reason else []
+        rewritten = gold.raw != answer and (is_scientific(gold.raw) or is_scientific(answer))
+        if rewritten and self.reason in ("", "same"):
+            asked.append((gold, answer, True))
         return asked
 
 

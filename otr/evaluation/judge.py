@@ -1,4 +1,4 @@
-r"""Whether an answer equals the gold one, as math-verify sees it; run as a process of its own by otr.evaluation.judge_pool.
+r"""Whether an answer equals the gold one, as math-verify sees it: a process that otr.evaluation.judge_pool runs.
 
 In:  one JSON line a question on stdin.  {"gold": {"answers": ["0.5"], ...}, "answer": "\\frac{3}{6}", "raw": false}
 Out: one JSON line an answer on stdout.  {"correct": true, "memory": false}    memory: it took more than half the limit

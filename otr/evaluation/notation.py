@@ -71,6 +71,8 @@ _LAYOUT = re.compile(
 _REPLACED = {"\\\\": "\\\\", r"\!": "", "{,}": ",", "**": "^"}
 _WORD = re.compile(r"(?<![A-Za-z\\])(?:pi|infinity|inf|oo)(?![A-Za-z])")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z])\\?sqrt\s*\(([^()]*)\)")
+# m_{\max} and L_\odot: names that math-verify cannot read, as words that it can.
+_NAMED_INDEX = re.compile(r"_\s?(?:\{\s?\\(max|min|odot|oplus)\s?\}|\\(max|min|odot|oplus)(?![A-Za-z]))")
 _SPACES = re.compile(r"\s+")
 _DELIMITERS = [(r"\(", r"\)"), (r"\[", r"\]"), ("`", "`"), ("**", "**")]
 
@@ -82,10 +84,11 @@ def normalise(text: str) -> str:
     for left, right in _DELIMITERS:
         if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
             text = text[len(left) : -len(right)]
-    text = _LAYOUT.sub(_lay_out, text)
+    text = _SPACES.sub(" ", _LAYOUT.sub(_lay_out, text))
     text = _WORD.sub(lambda match: r"\pi" if match[0] == "pi" else r"\infty", text)
     text = _PLAIN_ROOT.sub(r"\\sqrt{\1}", text)
-    return _SPACES.sub(" ", text).strip().rstrip(".,;:").strip()
+    text = _NAMED_INDEX.sub(lambda match: f"_{{{match[1] or match[2]}}}", text)
+    return text.strip().rstrip(".,;:").strip()
 
 
 def _unfold(text: str) -> str:

@@ -5,24 +5,26 @@ Out: one JSON-able dict.   2 problems, k = 2, verdicts right, wrong / right, rig
 
     {"problems": 2, "k": 2, "mean_at_k": 75.0, "mean_at_k_rounded": 75.0, "standard_error": 25.0, ...}
 
-Figures are percentages of completions unless said otherwise. With c_i right ones among the k of problem i, p_i = c_i / k:
+Figures are percentages of completions unless said otherwise; c_i of the k completions of problem i are right, p_i is
+c_i / k, n the number of problems:
 
-    mean_at_k            100 mean_i p_i, exact
-    mean_at_k_rounded    the mean over samples j of the accuracy of sample j over all problems, each first rounded to one
-                         decimal: how the paper's numbers were made; at most 0.05 from mean_at_k
-    standard_error       100 sqrt(sum_i (p_i - mean)^2 / (n (n - 1))): clustered by problem, so that it holds the spread of
-                         the n problems and of their samples both; null for one problem
-    sampling_error       100 sqrt(sum_i p_i (1 - p_i) / (k - 1)) / n: of the samples alone, on these very problems; null
-                         for k = 1
-    pass_at              {j: 100 mean_i (1 - C(k - c_i, j) / C(k, j))}, unbiased (Chen et al. 2021, equation 1), j = 1, 2, 4
-                         ... and k
-    maj_at_k             the share of problems whose most frequent answer is right: answers are the same when their
-                         `notation.key` is, the first seen wins a tie, and completions without an answer or cut at their
-                         limit have no vote
-    truncated, no_answer, failed    shares cut at the token limit, without an answer, beyond what math-verify could do
-    how                  shares by how the answer was found
-    mean_at_k_as_written mean_at_k where powers of ten are not read as numbers (Verdict.scientific counts as wrong)
-    mean_tokens          tokens of a completion, a mean
+    mean_at_k             100 mean_i p_i, exact
+    mean_at_k_rounded     the mean over samples j of the accuracy of sample j over all problems, each first rounded to
+                          one decimal: how the paper's numbers were made; at most 0.05 from mean_at_k
+    mean_at_k_as_written  mean_at_k where powers of ten are not read as numbers (Verdict.scientific counts as wrong)
+    standard_error        100 sqrt(sum_i (p_i - mean)^2 / (n (n - 1))), clustered by problem: it holds the spread of the
+                          problems and of their samples both; null for one problem
+    sampling_error        100 sqrt(sum_i p_i (1 - p_i) / (k - 1)) / n: of the samples alone, on these very problems;
+                          null for k = 1
+    pass_at               {j: 100 mean_i (1 - C(k - c_i, j) / C(k, j))} for j = 1, 2, 4 ... and k, unbiased (Chen et al.
+                          2021, equation 1)
+    maj_at_k              the share of problems whose most frequent answer is right: answers are the same when their
+                          `notation.key` is, the first seen wins a tie, and completions without an answer or cut at
+                          their limit have no vote
+    truncated, no_answer  shares cut at the token limit, and without an answer
+    failed                the share that math-verify could not decide within its limits (counted as wrong)
+    how                   shares by how the answer was found
+    mean_tokens           tokens of a completion, a mean
 """
 
 import math

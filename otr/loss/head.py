@@ -107,7 +107,10 @@ class OTRHead(nn.Module):
         chunk = max(1, int(self.logits_budget // (self.weight.shape[0] * hidden.element_size())))
         request = _Request(self.objective, chunk, self.diagnostics, torch.is_grad_enabled())
         with torch.autocast(hidden.device.type, enabled=False):
-            loss, *columns = _FusedHead.apply(hidden, self.weight, labels, keys, weights, request)
+            outputs: tuple[Tensor, ...] = _FusedHead.apply(  # type: ignore[no-untyped-call]
+                hidden, self.weight, labels, keys, weights, request
+            )
+        loss, *columns = outputs
         statistics = RowStatistics(*columns)
         _check_finite(statistics.finite, examples, positions)
         return HeadOutput(
@@ -153,7 +156,10 @@ def otr_loss(
     kept = (labels != IGNORED).nonzero().view(-1)
     _check_labels(labels[kept], logits.shape[1])
     keys = token_keys(seed, step, examples[kept], positions[kept])
-    rows, finite = _RowLoss.apply(logits[kept], labels[kept], keys, objective or Objective())
+    outputs: tuple[Tensor, Tensor] = _RowLoss.apply(  # type: ignore[no-untyped-call]
+        logits[kept], labels[kept], keys, objective or Objective()
+    )
+    rows, finite = outputs
     _check_finite(finite, examples[kept], positions[kept])
     if reduction == "none":
         return rows.new_zeros(len(labels)).index_copy(0, kept, rows)

@@ -34,7 +34,8 @@ class Batch:
     ) -> HeadOutput:
         budget = chunk * VOCABULARY * self.hidden.element_size()
         head = OTRHead(self.weight, objective, seed=5, logits_budget=budget, **options)  # type: ignore[arg-type]
-        return head(self.hidden[rows], self.labels[rows], self.examples[rows], self.positions[rows], step=9)
+        out: HeadOutput = head(self.hidden[rows], self.labels[rows], self.examples[rows], self.positions[rows], step=9)
+        return out
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         assert self.hidden.grad is not None and self.weight.grad is not None
@@ -55,7 +56,8 @@ class Batch:
         keys = token_keys(5, 9, self.examples[kept], self.positions[kept])
         drawn = rollout(logits.detach().to(self.hidden.dtype), labels, keys, objective)
         loss = reference.row_losses(logits, labels, objective, drawn).sum()
-        return loss.detach(), *torch.autograd.grad(loss, (hidden, weight))
+        hidden_gradient, weight_gradient = torch.autograd.grad(loss, (hidden, weight))
+        return loss.detach(), hidden_gradient, weight_gradient
 
 
 def relative(found: Tensor, wanted: Tensor) -> float:

@@ -89,7 +89,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kernel, "_BLOCK", 256)
 
 
-def batch(vocabulary: int = 900, count: int = 12, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+def batch(vocabulary: int = 600, count: int = 8, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(vocabulary)
     logits = torch.randn(count, vocabulary, generator=generator) * torch.linspace(0.1, 6, count)[:, None]
     labels = torch.randint(vocabulary, (count,), generator=generator)
@@ -191,7 +191,7 @@ def test_draws_follow_the_sampling_policy() -> None:
     """Chi-squared of the columns' counts, read off the gradient: c_i = (rho p_i - g_i) K / R_i."""
     from otr.loss import kernel
 
-    count, vocabulary = (50, 300) if INTERPRETED else (20_000, 5003)
+    count, vocabulary = (30, 300) if INTERPRETED else (20_000, 5003)
     objective = Objective(samples=128, beta=-1.0)
     logits, _, _ = batch(vocabulary, 4)
     row = logits[2:3].clone()

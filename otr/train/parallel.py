@@ -1,0 +1,102 @@
+"""From one process to many: launching ranks, sharding a model over them (FSDP2), and agreeing on numbers.
+
+    python -m otr.train --gpus 2 ...                    # starts two ranks under torchrun on this machine
+    srun torchrun --nnodes 2 ... -m otr.train ...       # or start torchrun yourself, over several machines
+
+Each rank knows the whole batch and takes its share of micro-batches, so what a step's loss is divided by needs no
+communication. A rank is a GPU (NCCL), or a process on a machine without one (gloo).
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+_SHUTDOWN_SECONDS = 600
+"""How long torchrun lets ranks write a checkpoint after SIGTERM before it kills them."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among its peers."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this rank is the one that talks and writes."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """`values` added up over the ranks, the same on each."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank: all ranks take the same turn."""
+        return bool(self.sum(torch.tensor(int(flag), device=self.device))) if self.count > 1 else flag
+
+    def wait(self) -> None:
+        """Return when all ranks are here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def start() -> Ranks:
+    """Join the ranks that torchrun started, if it did. UserError-free: torchrun sets what is read here."""
+    count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    if count > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(rank, count, device)
+
+
+def finish(ranks: Ranks) -> None:
+    if ranks.count > 1:
+        dist.destroy_process_group()
+
+
+def launch(module: str, arguments: list[str]) -> list[str]:
+    """Become torchrun when `--gpus` asks for several ranks and none is running; else return this rank's arguments.
+
+    Ranks above the first log to a file of their own, <log>.rank<n>.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--gpus", type=int, default=1)
+    parser.add_argument("--log")
+    options, _ = parser.parse_known_args(arguments)
+    rank = int(os.environ.get("RANK", "-1"))
+    if options.gpus > 1 and rank < 0:
+        torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={options.gpus}"]
+        command = ["-m", *torchrun, f"--shutdown-timeout={_SHUTDOWN_SECONDS}", "-m", module, *arguments]
+        os.execv(sys.executable, [sys.executable, *command])
+    return [*arguments, "--log", f"{options.log}.rank{rank}"] if options.log and rank > 0 else arguments
+
+
+def shard(policy: nn.Module, layers: nn.ModuleList, ranks: Ranks, precision: str) -> None:
+    """Spread parameters, gradients and optimizer state over the ranks; float32 shards, computing in `precision`.
+
+    Each layer is gathered when its turn comes. Embedding, last norm and head form the root's group and stay gathered
+    over a step's forward and backward pass, which is what lets the embedding and the head be one tied tensor.
+    Gradients are added over ranks in float32, not averaged: the loss is already divided for the whole step.
+    """
+    mesh = init_device_mesh(ranks.device.type, (ranks.count,))
+    compute = torch.bfloat16 if precision == "bfloat16" else None
+    mixed = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    settings: dict[str, Any] = {"mesh": mesh, "mp_policy": mixed}
+    sharded = [fully_shard(module, **settings) for module in (*layers, policy)]
+    for module in sharded:
+        module.set_gradient_divide_factor(1.0)  # type: ignore[attr-defined]

@@ -1,0 +1,145 @@
+"""Sampling: plans, resuming, and the two engines on a real checkpoint."""
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from otr import config
+from otr.errors import UserError
+from otr.evaluation.engine import Completion, Request, TransformersEngine, engine_name
+from otr.evaluation.problems import main as make_problems
+from otr.evaluation.protocols import Asker, Decoding
+from otr.evaluation.sample import Job, finish, generation_stops, plan, run_jobs, seed_of, stored
+
+EXPERIMENT = config.load(config.experiment_file("micro"))
+
+
+@pytest.fixture(scope="module")
+def problem_folder(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six problems each of two benchmarks."""
+    folder = tmp_path_factory.mktemp("problems")
+    for name in ("sums", "stories"):
+        arguments = ["--experiment", str(config.experiment_file("micro")), "--benchmark", name]
+        make_problems([*arguments, "--generated", str(generated), "--out", str(folder / name)])
+        lines = (folder / name / "problems.jsonl").read_text().splitlines(keepends=True)
+        (folder / name / "problems.jsonl").write_text("".join(lines[:6]))
+    return folder
+
+
+def job(run: str, benchmark: str, problem_folder: Path, checkpoint: Path, store: Path, **identity: str) -> Job:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    asker = Asker(EXPERIMENT.protocol(run), tokenizer, generation_stops(checkpoint))
+    return plan(EXPERIMENT, run, benchmark, problem_folder / benchmark, asker, identity, store)
+
+
+def test_base_is_asked_once_and_tuned_k_times(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    base = job("base", "sums", problem_folder, tiny_checkpoint, tmp_path)
+    tuned = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path)
+    assert len(base.requests) == 6
+    assert all(request.seed is None for request in base.requests.values())
+    assert len(tuned.requests) == 6 * EXPERIMENT.benchmarks["sums"].samples
+    seeds = [request.seed for request in tuned.requests.values()]
+    assert len(set(seeds)) == len(seeds)
+    assert seeds[0] == seed_of(EXPERIMENT.seed, "sums", "0", 0)
+
+
+def test_fingerprint_follows_what_decides_a_completion(
+    problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    first = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a")
+    assert job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a").fingerprint == first.fingerprint
+    assert job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="b").fingerprint != first.fingerprint
+    assert job("base", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a").fingerprint != first.fingerprint
+
+
+def test_a_prompt_that_does_not_fit_is_refused(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    asker = Asker(EXPERIMENT.protocols.tuned, AutoTokenizer.from_pretrained(tiny_checkpoint))
+    small = EXPERIMENT.model_copy(update={"context": 130})
+    with pytest.raises(UserError, match="benchmarks.sums: the prompt of problem 0 has .* over the context of 130"):
+        plan(small, "otr", "sums", problem_folder / "sums", asker, {}, tmp_path)
+
+
+class Dying:
+    """An engine that dies after some completions of a real one."""
+
+    def __init__(self, engine: TransformersEngine, after: int) -> None:
+        self.name, self._engine, self._after = engine.name, engine, after
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        for number, completion in enumerate(self._engine.complete(requests)):
+            if number == self._after:
+                raise KeyboardInterrupt
+            yield completion
+
+
+def contents(job: Job, folder: Path) -> list[dict[str, object]]:
+    finish(job, folder, {})
+    with gzip.open(folder / "samples.jsonl.gz", "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_interrupted_sampling_goes_on_where_it_stopped(
+    problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    whole = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path / "a")
+    run_jobs([whole], engine, "whole")
+    halved = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path / "b")
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([halved], Dying(engine, 40), "halved")
+    with halved.store.open("ab") as file:
+        file.write(b'{"problem": "0", "sam')  # what a kill in the middle of a write leaves
+    assert len(stored(halved)) == 40
+    measured = run_jobs([halved], engine, "again")
+    assert measured["sums"]["completions"] == len(halved.requests) - 40
+    assert contents(halved, tmp_path / "out-b") == contents(whole, tmp_path / "out-a")
+
+
+def test_finished_completions_outlive_their_outputs(
+    problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    done = job("base", "sums", problem_folder, tiny_checkpoint, tmp_path / "store")
+    run_jobs([done], engine, "base")
+    first = contents(done, tmp_path / "out")
+    (tmp_path / "out" / "samples.jsonl.gz").unlink()  # as Snakemake does before a rerun
+    assert len(stored(done)) == len(done.requests)
+    assert contents(done, tmp_path / "out") == first
+
+
+def test_seeded_completions_do_not_depend_on_the_batch(tiny_checkpoint: Path) -> None:
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)
+    decoding = Decoding(1.0, 0.95, 12, (0,), ())
+    ids = [tokenizer(text)["input_ids"] for text in ("Question: 1+1?", "Question: What is 3 times 17 minus 4?", "A")]
+    requests = [Request(str(n), prompt, decoding, seed=n) for n, prompt in enumerate(ids)]
+    together = {completion.key: completion for completion in engine.complete(requests)}
+    alone = {r.key: next(iter(engine.complete([r]))) for r in requests}
+    assert together == alone
+    assert len({completion.text for completion in together.values()}) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(engine_name("auto").startswith("transformers"), reason="vLLM is not installed on this platform")
+def test_vllm_and_transformers_agree_when_greedy(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """The two engines, each in a process of its own, on the same checkpoint and prompts, through the stage's CLI."""
+    texts = {}
+    for engine in ("vllm", "transformers"):
+        out = tmp_path / engine
+        command = [sys.executable, "-m", "otr.evaluation.sample", "--experiment", str(config.experiment_file("micro"))]
+        command += ["--model", "small", "--run", "base", "--benchmarks", "sums", "stories", "--engine", engine]
+        command += ["--checkpoint", str(tiny_checkpoint), "--problems", str(problem_folder), "--out", str(out)]
+        subprocess.run(command, check=True, timeout=300)
+        texts[engine] = [
+            (row["problem"], row["completion"], row["finish"], row["tokens"])
+            for name in ("sums", "stories")
+            for row in map(json.loads, gzip.open(out / name / "samples.jsonl.gz", "rt"))
+        ]
+    assert len(texts["vllm"]) == 12
+    assert texts["vllm"] == texts["transformers"]
