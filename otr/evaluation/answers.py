@@ -108,13 +108,13 @@ _JUDGEMENT = re.compile(r"\b(?:in)?correct\b|\bwrong\b|\b(?:un)?clear\b|\breason
 _POWER = r"(?:[eE][+-]?\d+|\s?(?:\\times|\\cdot|[*x×·])\s?10(?:\^\{?[+-]?\d+\}?|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+))"
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+)"
 _NUMBER = re.compile(
-    rf"(?<![\w.])[-−]?\s?[$€£]?(?:\\\$)?(?:[-−]?\\[dt]?frac\{{-?\d+\}}\{{\d+\}}"
-    rf"|{_DIGITS}{_POWER}?(?:/\d+)?)(?:\s?\\?%|\s?percent\b)?"
+    rf"(?<![\w.])[-−]?\s?(?:\\[dt]?frac\{{-?\d+\}}\{{\d+\}}"
+    rf"|(?:\\\$|[$€£])?[-−]?{_DIGITS}{_POWER}?(?:/\d+)?)(?:\s?\\?%|\s?percent\b)?"
 )
 _UNIT_WORD = re.compile(r"\s?([A-Za-z]{1,12})\b")
 # What turns a number at the start of a phrase into a longer expression: an operator, a bracket, a command, a list.
 _GOES_ON = re.compile(
-    r"\s*[-+*/^_=<>(){}\[\]\\×·√π±]|[A-Za-z]|\s*(?:,|,?\s?and|,?\s?or)\s*[-\d$(\\]|\s[A-Za-z](?![A-Za-z])"
+    r"\$?(?:\s*[-+*/^_=<>(){}\[\]\\×·√π±]|[A-Za-z]|\s*(?:,|,?\s?and|,?\s?or)\s*[-\d$(\\]|\s[A-Za-z](?![A-Za-z]))"
 )
 
 

@@ -9,7 +9,6 @@ exact prompt, and where it all came from.
 """
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -149,4 +148,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -191,8 +191,7 @@ def _row_kernel(
     draw = tl.arange(0, SAMPLES)
     if SAMPLED or DIAGNOSTICS:
         uniform = _uniforms(tl.load(keys_ptr + row), draw)
-        # In float64 from the two sums, as the torch rows do it: the count then agrees with theirs.
-        exact_q = label_mass.to(tl.float64) / mass_total.to(tl.float64)
+        exact_q = q.to(tl.float64)
         hit = (uniform < exact_q) & (draw < samples)
         gt_count = tl.sum(hit.to(tl.int32)).to(tl.float32)
         tl.store(gt_count_ptr + row, gt_count)

@@ -7,7 +7,6 @@
 where it came from.
 """
 
-import sys
 from pathlib import Path
 
 from otr.config import Model
@@ -78,4 +77,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

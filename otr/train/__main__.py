@@ -4,80 +4,116 @@
         --base results/micro/train/small/base/checkpoint --data results/micro/data/expert/train.parquet \\
         --out results/micro/train/small/otr
 
-Writes checkpoint/ (safetensors, tokenizer, generation_config), metrics.jsonl, curves.png and run.json into --out. Stop it
-at any moment: started again, it goes on from its last resumable checkpoint, kept in --out/.resume until the end.
+Writes checkpoint/ (safetensors, tokenizer, generation_config), metrics.jsonl, curves.png and run.json into --out. Stop
+it at any moment: started again with the same settings, it goes on from its last resumable checkpoint, kept in
+--out/.resume until the end; with other settings it starts afresh and says so. What only decides memory and speed
+(--gpus, tokens_per_microbatch, activation_checkpointing, checkpoint_minutes) may change in between.
 """
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+from otr.config import Experiment
+from otr.files import Row, sha256, write_json, write_jsonl
+from otr.progress import say
 from otr.stage import Stage
+
+_MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "checkpoint_minutes"}
+"""Keys of a recipe that a run may be resumed with other values of."""
 
 
 def main(arguments: list[str] | None = None) -> None:
+    from otr.train import parallel
+
+    arguments = parallel.launch("otr.train", sys.argv[1:] if arguments is None else arguments)
     stage = Stage("python -m otr.train", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--run", required=True, help="a method of the experiment")
     stage.add("--base", required=True, type=Path, help="checkpoint folder to start from")
     stage.add("--data", required=True, type=Path, help="train.parquet of the method's data set")
     stage.add("--out", required=True, type=Path, help="folder of the run")
+    stage.add("--gpus", type=int, default=1, help="ranks to train with on this machine (default: 1)")
     with stage.run(arguments) as (experiment, options):
-        import pandas as pd
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        with parallel.started() as ranks:
+            end = _run(experiment, options, ranks)
+        if not ranks.first:
+            sys.exit(0)
+        stage.done(end)
 
-        from otr.data.chat import Chat
-        from otr.figures import training_curves
-        from otr.files import sha256, write_json, write_jsonl
-        from otr.loss import Objective
-        from otr.progress import say
-        from otr.provenance import provenance
-        from otr.train import checkpoint
-        from otr.train.loop import Trainer, examples, train
 
-        torch.set_num_threads(experiment.threads)
-        recipe, method = experiment.recipe(options.run), experiment.methods[options.run]
-        tokenizer = AutoTokenizer.from_pretrained(options.base)
-        rows = pd.read_parquet(options.data).to_dict("records")
-        data, dropped = examples(rows, Chat(tokenizer), recipe)
-        model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32, attn_implementation="sdpa")
-        objective = Objective(method.objective, method.kappa, method.samples, method.beta)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        title = f"train {options.model} {options.run}"
-        say(f"{title}: {len(data)} examples, {dropped} over max_length dropped, on {device.type}")
-        trainer = Trainer(model, objective, recipe, experiment.seed, device)
-        metrics = train(trainer, data, options.out / ".resume", title)
+def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
+    """Train and write the run's files; returns the stage's end line."""
+    from otr.figures import training_curves
+    from otr.provenance import provenance
+    from otr.train import checkpoint
+    from otr.train.loop import train
 
-        checkpoint.export(options.out / "checkpoint", trainer.model, tokenizer, getattr(torch, recipe.precision))
+    recipe, method = experiment.recipe(options.run), experiment.methods[options.run]
+    title = f"train {options.model} {options.run}"
+    settings = {
+        "method": method.model_dump(mode="json", exclude={"label", "training"}),
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": experiment.seed,
+        "data_sha256": sha256(options.data),
+        "base_sha256": sha256(options.base),
+    }
+    resume = options.out / ".resume"
+    with checkpoint.claimed(options.out) if ranks.first else nullcontext():
+        if ranks.first and (changes := checkpoint.changed_settings(resume, settings, _MEMORY_AND_SPEED)):
+            say(f"{title}: starts afresh, as the unfinished run found had other settings ({'; '.join(changes)})")
+        ranks.wait()
+        trainer, data, dropped, tokenizer = _prepare(experiment, options, ranks)
+        if ranks.first:
+            say(
+                f"{title}: {len(data)} examples, {dropped} over max_length dropped, {ranks.count} x {ranks.device.type}"
+            )
+        metrics = train(trainer, data, resume, title)
+        checkpoint.export(options.out / "checkpoint", trainer.model, tokenizer, recipe.precision, ranks)
+        if not ranks.first:
+            return ""
         write_jsonl(options.out / "metrics.jsonl", metrics)
         training_curves(metrics, title, method.samples, options.out / "curves.png")
-        write_json(
-            options.out / "run.json",
-            {
-                "experiment": experiment.name,
-                "model": options.model,
-                "run": options.run,
-                "method": method.model_dump(mode="json"),
-                "recipe": recipe.model_dump(mode="json"),
-                "seed": experiment.seed,
-                "examples": len(data),
-                "dropped_over_length": dropped,
-                "steps": len(metrics),
-                "trained_tokens": sum(row["trained_tokens"] for row in metrics),
-                "seconds": round(sum(row["seconds"] for row in metrics), 1),
-                "device": device.type,
-                "data_sha256": sha256(options.data),
-                "base_sha256": sha256(options.base / "model.safetensors")
-                if (options.base / "model.safetensors").exists()
-                else sha256(options.base),
-                "provenance": provenance(),
-            },
-        )
-        shutil.rmtree(options.out / ".resume")
-        last = metrics[-1]
-        stage.done(f"{title}: {len(metrics)} steps, loss {last['loss']:.4f}, nll {last['nll']:.4f}")
+        seconds = sum(row["seconds"] for row in metrics)
+        totals: Row = {
+            "examples": len(data),
+            "dropped_over_length": dropped,
+            "steps": len(metrics),
+            "trained_tokens": sum(row["trained_tokens"] for row in metrics),
+            "seconds": round(seconds, 1),
+            "tokens_per_second": round(sum(row["tokens"] for row in metrics) / seconds),
+            "device": ranks.device.type,
+            "ranks": ranks.count,
+            "peak_memory_gb": round(ranks.peak_memory() / 1e9, 2),
+        }
+        names = {"experiment": experiment.name, "model": options.model, "run": options.run}
+        write_json(options.out / "run.json", names | settings | totals | {"provenance": provenance()})
+        shutil.rmtree(resume)
+    last = metrics[-1]
+    return f"{title}: {len(metrics)} steps, loss {last['loss']:.4f}, nll {last['nll']:.4f}"
+
+
+def _prepare(experiment: Experiment, options: Any, ranks: Any) -> tuple[Any, list[Any], int, Any]:
+    """The trainer, its examples, how many were too long, and the tokenizer."""
+    import pandas as pd
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from otr.data.chat import Chat
+    from otr.loss import Objective
+    from otr.train.loop import Trainer, examples
+
+    torch.set_num_threads(experiment.threads)
+    recipe, method = experiment.recipe(options.run), experiment.methods[options.run]
+    tokenizer = AutoTokenizer.from_pretrained(options.base)
+    rows: list[Any] = pd.read_parquet(options.data).to_dict("records")
+    data, dropped = examples(rows, Chat(tokenizer), recipe)
+    model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32, attn_implementation="sdpa")
+    objective = Objective(method.objective, method.kappa, method.samples, method.beta)
+    return Trainer(model, objective, recipe, experiment.seed, ranks), data, dropped, tokenizer
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

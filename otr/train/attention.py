@@ -41,8 +41,11 @@ def packed_attention(
     if value.is_cuda and value.dtype != torch.float32:
         return _varlen(query, key, value, scaling, max(lengths), boundaries), None
     key, value = (_repeat(states, query.shape[1]) for states in (key, value))
-    parts = zip(*(states.split(lengths, dim=2) for states in (query, key, value)), strict=True)
-    outputs = [scaled_dot_product_attention(*part, is_causal=True, scale=scaling) for part in parts]
+    queries, keys, values = (torch.split(states, lengths, dim=2) for states in (query, key, value))
+    outputs = [
+        scaled_dot_product_attention(*sequence, is_causal=True, scale=scaling)
+        for sequence in zip(queries, keys, values, strict=True)
+    ]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
@@ -55,7 +58,7 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, scaling: float, longest: 
         query, key, value, boundaries, boundaries, longest, longest,
         scale=scaling, window_size=(-1, 0), enable_gqa=grouped,
     )  # fmt: skip
-    return output[None]
+    return output.unsqueeze(0)
 
 
 def _repeat(states: Tensor, heads: int) -> Tensor:

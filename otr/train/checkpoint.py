@@ -1,67 +1,195 @@
 """Checkpoints: resumable ones while a run goes on, and the final one that others load.
 
-A resumable checkpoint is a folder step-<n> beside the run's outputs (never inside one, as Snakemake deletes outputs
-before a rerun). It is written under another name and renamed when whole, so any step-<n> folder is complete. The
-final checkpoint is a plain Hugging Face folder: safetensors, tokenizer with its chat template, generation_config.
+Resumable ones lie in a folder of their own beside the run's outputs (never inside one: Snakemake deletes outputs before
+a rerun):
+
+    .resume/settings.json      what the run was started with: a run of other settings does not go on from here
+    .resume/metrics.jsonl      one line a finished step
+    .resume/step-120/          weights and moments after 120 steps, and nothing else
+
+A step-<n> is written under another name and renamed when whole, so any folder of that name is complete, whatever
+moment the process was killed at. The final checkpoint is a plain Hugging Face folder: safetensors, tokenizer with its
+chat template, generation_config.
 """
 
+import fcntl
+import os
 import re
 import shutil
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
 
 from otr.data.chat import Chat
+from otr.errors import UserError
 from otr.files import Row, read_json, replacing, write_json
+from otr.train.parallel import Ranks
 
-_NAME = re.compile(r"step-(\d+)")
-
-
-def save(folder: Path, step: int, model: Any, optimizer: torch.optim.Optimizer, extra: Row) -> None:
-    """Write the state after `step` finished steps and remove older checkpoints."""
-    weights, moments = get_state_dict(model, optimizer)
-    with replacing(folder / f"step-{step}") as target:
-        dcp.save({"model": weights, "optimizer": moments}, checkpoint_id=target, no_dist=not dist.is_initialized())
-        write_json(target / "run.json", extra | {"step": step})
-    for older in _checkpoints(folder)[:-1]:
-        # Renamed first: a folder called step-<n> is always whole, also while an old one is being deleted.
-        shutil.rmtree(older.rename(folder / f"outdated-{older.name}"))
+_STEP = re.compile(r"step-(\d+)")
 
 
-def latest(folder: Path) -> Path | None:
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Keep other processes from training into `out`, and remove what killed ones left half written.
+
+    UserError when another process is at it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        _lock(handle, out)
+        for leftover in (*out.glob(".*.partial"), *out.glob(".resume/.*.partial"), *out.glob(".resume/outdated-*")):
+            _remove(leftover)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, out: Path) -> None:
+    """The lock ends with the process, however that ends."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{out}: another process is training into this folder; wait for it, or stop it") from None
+    except OSError:  # a file system without locks
+        pass
+
+
+def changed_settings(resume: Path, settings: Row, ignored: Set[str]) -> list[str]:
+    """Make `resume` the folder of a run with these settings. Returns what differs from the run it was of: dotted keys,
+    whose last part is not `ignored`, with both values. Where something does, that run's checkpoints are deleted."""
+    file = resume / "settings.json"
+    changes = []
+    if file.exists():
+        before, now = _flat(read_json(file)), _flat(settings)
+        changes = [
+            f"{key}: {before.get(key)} before, {now.get(key)} now"
+            for key in before | now
+            if before.get(key) != now.get(key) and key.rpartition(".")[2] not in ignored
+        ]
+    if changes or not file.exists():
+        _remove(resume)
+        write_json(file, settings)
+    return changes
+
+
+def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer, ranks: Ranks) -> None:
+    """Write the state after `step` finished steps, all ranks together, and remove older checkpoints.
+
+    UserError when it cannot be written (a full disk); the previous checkpoint is then as it was.
+    """
+    weights, moments = get_state_dict(policy, optimizer)
+    target, temporary = resume / f"step-{step}", resume / f".step-{step}.partial"
+    try:
+        state_dict_saver.save(
+            {"model": weights, "optimizer": moments}, checkpoint_id=temporary, no_dist=not dist.is_initialized()
+        )
+    except (CheckpointException, OSError, RuntimeError) as error:
+        if ranks.first:
+            _remove(temporary)
+        size = sum(parameter.numel() for parameter in policy.parameters()) * 12 / 1e9
+        raise UserError(
+            f"{target}: the checkpoint cannot be written ({_reason(error)}); it takes {size:.2g} GB. The previous "
+            "checkpoint is kept: make room and run again"
+        ) from None
+    if ranks.first:
+        temporary.rename(target)
+        _flush(resume)
+        for older in _checkpoints(resume)[:-1]:
+            # Renamed first: a folder called step-<n> is always whole, also while an old one is being deleted.
+            _remove(older.rename(resume / f"outdated-{older.name}"))
+    ranks.wait()
+
+
+def latest(resume: Path) -> Path | None:
     """The newest complete checkpoint."""
-    found = _checkpoints(folder)
+    found = _checkpoints(resume)
     return found[-1] if found else None
 
 
-def load(checkpoint: Path, model: Any, optimizer: torch.optim.Optimizer) -> Row:
-    """Put a checkpoint's state into model and optimizer; returns the `extra` it was saved with, and its step."""
-    weights, moments = get_state_dict(model, optimizer)
-    dcp.load({"model": weights, "optimizer": moments}, checkpoint_id=checkpoint, no_dist=not dist.is_initialized())
-    set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=moments)
-    return dict(read_json(checkpoint / "run.json"))
+def load(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> int:
+    """Put a checkpoint's state into policy and optimizer; returns the number of steps it was written after.
+
+    It may have been written by another number of ranks. UserError when it is damaged.
+    """
+    weights, moments = get_state_dict(policy, optimizer)
+    try:
+        state_dict_loader.load(
+            {"model": weights, "optimizer": moments}, checkpoint_id=checkpoint, no_dist=not dist.is_initialized()
+        )
+    except (CheckpointException, OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{checkpoint}: cannot be read ({_reason(error)}); delete this folder and run again") from None
+    set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
+    return int(checkpoint.name.removeprefix("step-"))
 
 
-def export(folder: Path, model: Any, tokenizer: Any, dtype: torch.dtype) -> None:
-    """Write the final checkpoint, its weights rounded to `dtype`, with a generation_config that holds the stop tokens
-    and nothing that would change sampling behind a reader's back."""
+def export(folder: Path, model: Any, tokenizer: Any, precision: str, ranks: Ranks) -> None:
+    """Write the final checkpoint, its weights rounded to `precision` (the name of a torch type), with a
+    generation_config that holds the stop tokens and nothing that would change sampling behind a reader's back.
+    All ranks give their shards, the first one writes."""
     from transformers import GenerationConfig
 
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights: dict[str, Any] = get_model_state_dict(model, options=options)
+    if not ranks.first:
+        return
+    if model.config.tie_word_embeddings:
+        weights.pop("lm_head.weight", None)
+    dtype = getattr(torch, precision)
+    state = {name: tensor.to(dtype) for name, tensor in weights.items()}
     stop = Chat(tokenizer).stop_ids(model.generation_config.eos_token_id)
     model.generation_config = GenerationConfig(
         eos_token_id=stop, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
     )
-    state = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
     model.config.dtype = dtype
     with replacing(folder) as target:
         model.save_pretrained(target, state_dict=state)
         tokenizer.save_pretrained(target)
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)]
+def _checkpoints(resume: Path) -> list[Path]:
+    found = [path for path in resume.glob("step-*") if _STEP.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, inner in value.items()
+        for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else name).items()
+    }
+
+
+def _reason(error: BaseException) -> str:
+    """The cause in a few words; a checkpoint error carries one error a rank."""
+    if isinstance(error, CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(folder: Path) -> None:
+    """Make a rename last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)

@@ -6,30 +6,37 @@ micro-batches under a token budget; its gradient is that of
 
     sum over trained tokens of weight x loss / sum over trained tokens of weight
 
-taken over the whole step, however it is split. A step is a pure function of (weights, moments, seed, step), so a
-resumed run continues bit for bit.
+taken over the whole step, however it is split over micro-batches and ranks. A step is a pure function of (weights,
+moments, seed, step), so a resumed run continues bit for bit.
 """
 
 import math
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from otr.config import Training
 from otr.data.chat import Chat, Tokens
-from otr.data.pack import MicroBatch, pack
+from otr.data.pack import MicroBatch, pack, total_weight
 from otr.errors import UserError
 from otr.files import Row
-from otr.loss import Objective, OTRHead
+from otr.loss import HeadOutput, Objective, OTRHead
 from otr.progress import Progress, say
-from otr.train import checkpoint, schedule
+from otr.train import checkpoint, parallel, schedule
+from otr.train.attention import PACKED, attends_fully
 from otr.train.metrics import MetricsFile
+from otr.train.parallel import Ranks
+
+_PER_TOKEN = ("nll", "gt_probability", "gt_count", "entropy", "beta_share")
 
 
 @dataclass(frozen=True)
@@ -61,106 +68,146 @@ def examples(rows: list[Row], chat: Chat, recipe: Training) -> tuple[list[Exampl
     return kept, dropped
 
 
-class Trainer:
-    """Trains `model` (a Hugging Face causal language model with float32 weights) in place."""
+class Policy(nn.Module):
+    """A causal language model whose head computes the loss; calling it is all that a sharded model allows."""
 
-    def __init__(self, model: Any, objective: Objective, recipe: Training, seed: int, device: torch.device) -> None:
+    def __init__(self, model: Any, head: OTRHead) -> None:
+        super().__init__()
+        self.model = model
+        self.head = head
+
+    def forward(self, batch: MicroBatch, step: int, autocast: bool) -> HeadOutput:
+        with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=autocast):
+            hidden = self.model.model(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids,
+                use_cache=False,
+                lengths=batch.lengths,
+                boundaries=batch.boundaries,
+            ).last_hidden_state[0]
+        if autocast:
+            hidden = hidden.to(torch.bfloat16)
+        output: HeadOutput = self.head(hidden, batch.labels, batch.examples, batch.position_ids[0], step, batch.weights)
+        return output
+
+
+class Trainer:
+    """Trains `model` (a Hugging Face causal language model with float32 weights) in place, with its peers if any."""
+
+    def __init__(self, model: Any, objective: Objective, recipe: Training, seed: int, ranks: Ranks) -> None:
         wrong = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
         if wrong:
             raise ValueError(f"master weights must be float32, found {wrong}: at 5e-6 updates vanish in bfloat16")
-        self.model = model.to(device)
+        self.model = model
         self.recipe = recipe
         self.seed = seed
-        self.device = device
-        self.head = OTRHead(model.get_output_embeddings().weight, objective, seed=seed)
+        self.ranks = ranks
+        if attends_fully(model.config):
+            model.set_attn_implementation(PACKED)
+        if recipe.activation_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.policy = Policy(model, OTRHead(model.get_output_embeddings().weight, objective, seed=seed)).train()
+        if ranks.count > 1:
+            parallel.shard(self.policy, model.model.layers, ranks, recipe.precision)
+        self.policy.to(ranks.device)
+        # Sharded, the shards are cast as they are gathered; alone, autocast casts at each use.
+        self._autocast = ranks.count == 1 and recipe.precision == "bfloat16"
         self.optimizer = torch.optim.AdamW(
-            model.parameters(),
+            self.policy.parameters(),
             lr=recipe.learning_rate,
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        if recipe.activation_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.train()
 
     def step(self, number: int, steps: int, sequences: list[Example]) -> Row:
         """One optimizer step on `sequences`; returns its metrics. FloatingPointError on a loss or gradient that is
         not finite, before any weight has changed."""
-        pairs = [(example.id, example.tokens) for example in sequences]
-        batches = pack(pairs, self.recipe.tokens_per_microbatch, self.recipe.normalisation)
-        weight = sum(float(batch.weights[batch.labels != -100].sum()) for batch in batches)
-        totals: dict[str, Tensor] = {}
-        for batch in batches:
-            output = self._forward(batch.to(self.device), number)
-            (output.loss / weight).backward()
-            for name in ("loss", "tokens", "nll", "gt_probability", "gt_count", "entropy", "beta_share"):
-                value = getattr(output, name).detach()
-                totals[name] = totals[name] + value if name in totals else value
+        metrics = self.gradient(number, sequences)
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.recipe.clip)
+        gradient_norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        if not math.isfinite(gradient_norm):
+            raise FloatingPointError(f"the gradient's norm is {gradient_norm}")
         rate = schedule.learning_rate(
             number, steps, self.recipe.learning_rate, self.recipe.minimum_learning_rate, self.recipe.warmup
         )
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient's norm is {norm}")
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        tokens = float(totals["tokens"])
-        per_token = {name: float(total) / tokens for name, total in totals.items() if name not in ("loss", "tokens")}
+        return {"step": number + 1} | metrics | {"learning_rate": rate, "gradient_norm": gradient_norm}
+
+    def gradient(self, number: int, sequences: list[Example]) -> Row:
+        """Put the step's gradient into the parameters; returns its loss and statistics, the same on every rank."""
+        pairs = [(example.id, example.tokens) for example in sequences]
+        weight = total_weight(pairs, self.recipe.normalisation)
+        budget, normalisation = self.recipe.tokens_per_microbatch, self.recipe.normalisation
+        sums = torch.zeros(2 + len(_PER_TOKEN), dtype=torch.float64, device=self.ranks.device)
+        for batch in pack(pairs, budget, normalisation, self.ranks.rank, self.ranks.count):
+            output = self.policy(batch.to(self.ranks.device), number, self._autocast)
+            (output.loss / weight).backward()
+            sums += self._sums(output)
+        loss, tokens, *statistics = self.ranks.sum(sums).tolist()
         return {
-            "step": number + 1,
-            "loss": float(totals["loss"]) / weight,
-            **per_token,
-            "learning_rate": rate,
-            "gradient_norm": norm,
+            "loss": loss / weight,
+            **{name: value / tokens for name, value in zip(_PER_TOKEN, statistics, strict=True)},
             "trained_tokens": int(tokens),
             "tokens": sum(len(example.tokens.ids) for example in sequences),
             "sequences": len(sequences),
         }
 
-    def _forward(self, batch: MicroBatch, step: int) -> Any:
-        dtype = torch.bfloat16
-        with torch.autocast(self.device.type, dtype, enabled=self.recipe.precision == "bfloat16"):
-            hidden = self.model.model(
-                input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
-            ).last_hidden_state[0]
-        if self.recipe.precision == "bfloat16":
-            hidden = hidden.to(dtype)
-        return self.head(hidden, batch.labels, batch.examples, batch.position_ids[0], step, batch.weights)
+    @staticmethod
+    def _sums(output: HeadOutput) -> Tensor:
+        columns = [output.loss.detach().double(), output.tokens, *(getattr(output, name) for name in _PER_TOKEN)]
+        return torch.stack(columns)
 
 
 def train(trainer: Trainer, data: list[Example], resume: Path, title: str) -> list[Row]:
-    """Run all steps of the recipe, resuming from the newest checkpoint in `resume`; returns every step's metrics.
+    """Run all steps of the recipe, resuming from the newest checkpoint in `resume`; returns every step's metrics on
+    the first rank, and nothing on the others.
 
-    SIGTERM writes a checkpoint and ends the process with status 143.
+    SIGTERM to any rank writes a checkpoint and ends the process with status 143.
     """
-    recipe = trainer.recipe
+    recipe, ranks = trainer.recipe, trainer.ranks
     steps = recipe.epochs * schedule.steps_per_epoch(len(data), recipe.batch_size)
     first = 0
     newest = checkpoint.latest(resume)
     if newest is not None:
-        first = checkpoint.load(newest, trainer.model, trainer.optimizer)["step"]
-        say(f"{title}: going on after step {first} of {steps}")
-    metrics = MetricsFile(resume / "metrics.jsonl", keep=first)
+        first = checkpoint.load(newest, trainer.policy, trainer.optimizer)
+        _tell(ranks, f"{title}: going on after step {first} of {steps}")
+    metrics = MetricsFile(resume / "metrics.jsonl", keep=first) if ranks.first else None
     saved = time.monotonic()
-    with _Terminated() as terminated, Progress(title, steps, "steps", done=first) as progress:
+    with (
+        _terminated() as terminated,
+        Progress(title, steps, "steps", done=first) if ranks.first else nullcontext() as progress,
+    ):
         for number in range(first, steps):
             started = time.monotonic()
             batch = [data[i] for i in schedule.batch(number, len(data), recipe.batch_size, trainer.seed)]
             row = _checked_step(trainer, number, steps, batch)
             seconds = time.monotonic() - started
-            metrics.append(row | {"seconds": round(seconds, 4), "tokens_per_second": round(row["tokens"] / seconds)})
-            progress.update(note=f"loss {row['loss']:.4f}, {row['tokens'] / seconds:.0f} tokens/s")
+            if metrics is not None and progress is not None:
+                speed = row["tokens"] / seconds
+                metrics.append(row | {"seconds": round(seconds, 4), "tokens_per_second": round(speed)})
+                progress.update(note=f"loss {row['loss']:.4f}, {speed:.0f} tokens/s")
+            stop = ranks.any(terminated.is_set)
             due = time.monotonic() - saved > 60 * recipe.checkpoint_minutes and number + 1 < steps
-            if due or terminated.seen:
-                checkpoint.save(resume, number + 1, trainer.model, trainer.optimizer, {})
+            if stop or ranks.any(due):
+                if metrics is not None:
+                    metrics.sync()
+                checkpoint.save(resume, number + 1, trainer.policy, trainer.optimizer, ranks)
                 saved = time.monotonic()
-            if terminated.seen:
-                say(f"{title}: told to stop; a checkpoint after step {number + 1} is written, run again to go on")
+            if stop:
+                _tell(
+                    ranks, f"{title}: told to stop; a checkpoint after step {number + 1} is written, run again to go on"
+                )
                 raise SystemExit(143)
-    return metrics.rows()
+    return metrics.rows() if metrics is not None else []
+
+
+def _tell(ranks: Ranks, text: str) -> None:
+    if ranks.first:
+        say(text)
 
 
 def _checked_step(trainer: Trainer, number: int, steps: int, batch: list[Example]) -> Row:
@@ -174,18 +221,21 @@ def _checked_step(trainer: Trainer, number: int, steps: int, batch: list[Example
         ) from None
 
 
-class _Terminated:
+@dataclass
+class _Flag:
+    is_set: bool = False
+
+
+@contextmanager
+def _terminated() -> Iterator[_Flag]:
     """Remembers SIGTERM, so that the step under way ends first."""
+    flag = _Flag()
 
-    def __init__(self) -> None:
-        self.seen = False
+    def note(number: int, frame: FrameType | None) -> None:
+        flag.is_set = True
 
-    def __enter__(self) -> "_Terminated":
-        self._previous = signal.signal(signal.SIGTERM, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._previous)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
+    previous = signal.signal(signal.SIGTERM, note)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line an optimizer step, each on disk before the next step begins.
+"""metrics.jsonl: one line an optimizer step, written before the next step begins.
 
     {"step": 1, "loss": 0.41, "nll": 0.52, "gt_probability": 0.81, "gt_count": 207.4, "learning_rate": 1e-06, ...}
 
@@ -11,27 +11,35 @@ import json
 import os
 from pathlib import Path
 
-from otr.files import Row, read_jsonl
+from otr.errors import UserError
+from otr.files import Row, read_jsonl, write_text
 
 
 class MetricsFile:
-    """Appends rows; opening one keeps the rows of the first `keep` steps and drops what a dead run left after them."""
+    """Appends rows; opening one keeps the rows of the first `keep` steps and drops what a dead run left after them.
+
+    UserError when some of those are missing, or the disk is full.
+    """
 
     def __init__(self, path: Path, keep: int) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= keep]
         if [json.loads(line)["step"] for line in kept] != list(range(1, keep + 1)):
-            raise ValueError(f"{path}: the lines of steps 1 to {keep} are not all there; delete {path.parent}")
-        temporary = path.with_name(f".{path.name}.partial")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(path)
+            raise UserError(f"{path}: the lines of steps 1 to {keep} are not all there; delete {path.parent}")
+        write_text(path, "".join(kept))
+        self._file = path.open("a", encoding="utf-8")
 
     def append(self, row: Row) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """On return the line has left this process: killing it loses nothing."""
+        try:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"{self._path}: cannot be written ({error.strerror}); make room and run again") from None
+
+    def sync(self) -> None:
+        """On return the lines are on the disk: a power cut loses nothing."""
+        os.fsync(self._file.fileno())
 
     def rows(self) -> list[Row]:
         return list(read_jsonl(self._path))

@@ -9,7 +9,10 @@ communication. A rank is a GPU (NCCL), or a process on a machine without one (gl
 
 import argparse
 import os
+import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +22,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-_SHUTDOWN_SECONDS = 600
+_SHUTDOWN_SECONDS = 180
 """How long torchrun lets ranks write a checkpoint after SIGTERM before it kills them."""
 
 
@@ -46,27 +49,32 @@ class Ranks:
         """Whether the flag is set on any rank: all ranks take the same turn."""
         return bool(self.sum(torch.tensor(int(flag), device=self.device))) if self.count > 1 else flag
 
+    def peak_memory(self) -> int:
+        """Most bytes held at once, of GPU memory or, without one, of main memory; of this rank."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
     def wait(self) -> None:
         """Return when all ranks are here."""
         if self.count > 1:
             dist.barrier()
 
 
-def start() -> Ranks:
-    """Join the ranks that torchrun started, if it did. UserError-free: torchrun sets what is read here."""
+@contextmanager
+def started() -> Iterator[Ranks]:
+    """Join the ranks that torchrun started, if it did."""
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    if count > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Ranks(rank, count, device)
-
-
-def finish(ranks: Ranks) -> None:
-    if ranks.count > 1:
-        dist.destroy_process_group()
+    if count == 1:
+        yield Ranks(rank, count, device)
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    yield Ranks(rank, count, device)
+    dist.destroy_process_group()
 
 
 def launch(module: str, arguments: list[str]) -> list[str]:
@@ -99,4 +107,5 @@ def shard(policy: nn.Module, layers: nn.ModuleList, ranks: Ranks, precision: str
     settings: dict[str, Any] = {"mesh": mesh, "mp_policy": mixed}
     sharded = [fully_shard(module, **settings) for module in (*layers, policy)]
     for module in sharded:
-        module.set_gradient_divide_factor(1.0)  # type: ignore[attr-defined]
+        module.set_gradient_divide_factor(1.0)
+        module.set_force_sum_reduction_for_comms(True)

@@ -1,7 +1,7 @@
 """How long the fused head takes and how much it holds, against what it replaces. One command, one table a shape:
 
-    python tests/benchmarks/head.py                                        # CPU: about three minutes on two cores; CUDA: the paper's shapes
-    python tests/benchmarks/head.py --shape 1024x1024x151936 --rounds 5    # tokens x width x vocabulary, as often as you like
+    python tests/benchmarks/head.py        # CPU: about three minutes on two idle cores; CUDA: the paper's shapes
+    python tests/benchmarks/head.py --shape 1024x1024x151936 --rounds 5        # tokens x width x vocabulary
 
 A row is the forward and backward pass of one head: hidden states [N, H] and weight [V, H] to the gradients of both.
 All heads of a shape run in turn, `rounds` times over, in one process; `ratio` is the median over rounds of a head's
@@ -54,15 +54,18 @@ MEMORY_TARGETS = {"cpu": ("naive OTR", "own OTR", 4.0), "cuda": ("naive OTR", "o
 
 
 class Inputs:
-    """Labels are drawn from the model itself: about as well predicted as its entropy says, neither sure nor hopeless."""
+    """Labels are drawn from the model itself: predicted as well as its entropy allows, neither sure nor hopeless."""
 
     def __init__(self, shape: Shape, device: str) -> None:
         generator = torch.Generator(device).manual_seed(0)
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        normal = {"generator": generator, "device": device, "dtype": dtype}
         self.shape, self.device = shape, device
-        self.hidden = torch.randn(shape.tokens, shape.width, **normal).requires_grad_()
-        self.weight = nn.Parameter(torch.randn(shape.vocabulary, shape.width, **normal) * (4 / shape.width**0.5))
+
+        def normal(rows: int) -> Tensor:
+            return torch.randn(rows, shape.width, generator=generator, device=device, dtype=dtype)
+
+        self.hidden = normal(shape.tokens).requires_grad_()
+        self.weight = nn.Parameter(normal(shape.vocabulary) * (4 / shape.width**0.5))
         self.labels = torch.empty(shape.tokens, dtype=torch.long, device=device)
         with torch.no_grad():
             for rows in torch.arange(shape.tokens, device=device).split(64):
@@ -99,7 +102,8 @@ class Inputs:
         sampling = (logits.detach() / objective.kappa).softmax(1)
         candidates = sampling.multinomial(objective.samples, replacement=True)
         reward = torch.where(candidates == self.labels[:, None], 1.0, objective.beta)
-        return -(reward * logits.log_softmax(1).gather(1, candidates)).mean(1).sum()
+        log_policy = logits.log_softmax(1).gather(1, candidates)
+        return -(reward * log_policy).mean(1).sum()
 
     def liger_ce(self) -> Tensor:
         from liger_kernel.ops.fused_linear_cross_entropy import LigerFusedLinearCrossEntropyFunction as Liger
@@ -180,9 +184,7 @@ def measure(shape: Shape, device: str) -> None:
     def ratio(name: str, base: str) -> float:
         return statistics.median(times[name] / times[base] for times in rounds)
 
-    print(
-        f"\nN = {shape.tokens:,}, H = {shape.width:,}, V = {shape.vocabulary:,}, chunk {shape.chunk:,}, {shape.rounds} rounds\n"
-    )
+    print(f"\nN = {shape.tokens:,}, H = {shape.width:,}, V = {shape.vocabulary:,}, chunk {shape.chunk:,}\n")
     print("| head | median ms | ratio to own CE | peak MB |\n|---|---:|---:|---:|")
     for name in runs:
         middle = statistics.median(times[name] for times in rounds) * 1e3

@@ -1,11 +1,12 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from otr.errors import UserError
 from otr.evaluation.gold import Gold, read_gold
-from benchmark_rows import BENCHMARKS, read_rows
+from benchmark_rows import BENCHMARKS, Benchmark
 
 ANSWER = {"answer": "answer"}
 
@@ -101,8 +102,8 @@ def test_json_round_trip() -> None:
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.file)
-def test_every_real_row_is_readable(benchmark) -> None:
-    for row in read_rows(benchmark.file):
+def test_every_real_row_is_readable(benchmark: Benchmark, real_rows: Path) -> None:
+    for row in benchmark.rows(real_rows):
         gold = read_gold(row, {"answer": benchmark.answer}, benchmark.style)
         assert all(gold.answers)
         assert Gold.from_dict(gold.to_dict()) == gold
