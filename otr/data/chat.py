@@ -5,11 +5,15 @@
     chat.example("What is 2 + 3?", "5")        # Tokens(ids=[...prompt, 20, end of turn], prompt=11)
 
 Trained are the response and the token that ends the turn, never the prompt and nothing after the end of the turn.
-Prompt and response are tokenized apart, so the ids of the prompt are the very ids that evaluation sends.
+Prompt and response are tokenized apart, so the ids of the prompt are the very ids that evaluation sends. What a template
+puts between the two when it shows a finished conversation (Qwen3's empty <think> block) is left out for the same reason:
+evaluation does not send it.
 """
 
 from dataclasses import dataclass
 from typing import Any
+
+from jinja2 import TemplateError
 
 from otr.errors import UserError
 
@@ -58,12 +62,22 @@ class Chat:
         return sorted({self.end_of_turn, self._tokenizer.eos_token_id, *listed} - {None})
 
     def _end_of_turn(self) -> int:
-        """The token that the template puts after a response."""
+        """The first special token that the template puts after a response; without one, the tokenizer's end of text
+        (a newline or a word cannot end a turn: responses hold them too)."""
         messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": _PROBE}]
-        rendered = str(self._tokenizer.apply_chat_template(messages, tokenize=False))
-        after = self.encode(rendered.rpartition(_PROBE)[2])
-        if not after:
-            if self._tokenizer.eos_token_id is None:
-                raise UserError(f"{self._tokenizer.name_or_path}: neither chat template nor tokenizer ends a turn")
-            return int(self._tokenizer.eos_token_id)
-        return after[0]
+        try:
+            rendered = str(self._tokenizer.apply_chat_template(messages, tokenize=False))
+        except TemplateError as error:
+            raise UserError(f"{self._tokenizer.name_or_path}: the chat template fails ({error})") from None
+        special = {self._tokenizer.eos_token_id, *self._tokenizer.all_special_ids} | {
+            id for id, token in self._tokenizer.added_tokens_decoder.items() if token.special
+        }
+        after = [token for token in self.encode(rendered.rpartition(_PROBE)[2]) if token in special]
+        if after:
+            return after[0]
+        if self._tokenizer.eos_token_id is None:
+            raise UserError(
+                f"{self._tokenizer.name_or_path}: neither chat template nor tokenizer ends a turn; set eos_token in "
+                "tokenizer_config.json"
+            )
+        return int(self._tokenizer.eos_token_id)

@@ -4,11 +4,11 @@ In: the sequences of one optimizer step. Out: micro-batches, each one row of tok
 at every sequence; attention stays within sequences (otr/train/attention.py). Nothing is cut and nothing is padded:
 a sequence longer than the budget gets a micro-batch of its own.
 
-    balanced([70, 20, 60, 30, 40], budget=100)        # [[0, 1], [2], [3, 4]]: 90, 60 and 70 tokens
+    balanced([70, 20, 60, 30, 40], budget=100)        # [[1, 2], [0], [3, 4]]: 80, 70 and 70 tokens
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ class MicroBatch:
     lengths: tuple[int, ...]
 
     def to(self, device: torch.device) -> "MicroBatch":
-        *tensors, lengths = vars(self).values()
-        return MicroBatch(*(tensor.to(device, non_blocking=True) for tensor in tensors), lengths)
+        tensors = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if name != "lengths"}
+        return replace(self, **tensors)
 
 
 def balanced(lengths: Sequence[int], budget: int, ranks: int = 1) -> list[list[int]]:
@@ -85,7 +85,12 @@ def total_weight(sequences: Sequence[tuple[int, Tokens]], normalisation: str) ->
 
 
 def _micro_batch(sequences: list[tuple[int, Tokens]], normalisation: str, trained: bool = True) -> MicroBatch:
-    ids, positions, labels, examples, weights, boundaries = [], [], [], [], [], [0]
+    ids: list[int] = []
+    positions: list[int] = []
+    labels: list[int] = []
+    examples: list[int] = []
+    weights: list[float] = []
+    boundaries = [0]
     for example, tokens in sequences:
         length = len(tokens.ids)
         ids += tokens.ids

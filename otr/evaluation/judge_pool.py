@@ -51,12 +51,13 @@ def judge(
                     process = _Process(seconds, memory)
                     processes.add(process)
                     selector.register(process.output, selectors.EVENT_READ, process)
-                for ready, _ in selector.select():
-                    process = ready.data
-                    if not process.advance(work):
-                        selector.unregister(process.output)
-                        processes.remove(process)
-                        process.end()
+                ended = [ready.data for ready, _ in selector.select() if not ready.data.receive(work)]
+                # Not those alone that have just replied: an ended process may have left its questions to an idle one.
+                ended += [process for process in processes.difference(ended) if not process.send(work)]
+                for process in ended:
+                    selector.unregister(process.output)
+                    processes.remove(process)
+                    process.end()
         finally:
             for process in processes:
                 process.end()
@@ -101,8 +102,8 @@ class _Process:
         self._unread = b""
         self._is_up = False
 
-    def advance(self, work: _Work) -> bool:
-        """Take the replies that have come in and send the next questions; False when the process is at its end."""
+    def receive(self, work: _Work) -> bool:
+        """Take the replies that have come in; False when the process is at its end."""
         received = self.output.read(65_536)
         if not received:
             self._bury(work)
@@ -113,9 +114,6 @@ class _Process:
                 self._is_up = True
             elif not self._take(json.loads(line), work):
                 return False
-        if not self._sent:
-            self._sent.extend(work.batch())
-            return not self._sent or self._send(work)
         return True
 
     def _take(self, answer: dict[str, Any], work: _Work) -> bool:
@@ -126,7 +124,11 @@ class _Process:
             work.waiting.extendleft(reversed(self._sent))
         return not large
 
-    def _send(self, work: _Work) -> bool:
+    def send(self, work: _Work) -> bool:
+        """Send the next questions to a process that has none; False when it is at its end."""
+        if not self._is_up or self._sent:
+            return True
+        self._sent.extend(work.batch())
         try:
             view = memoryview(b"".join(work.lines[number] for number in self._sent))
             while view:

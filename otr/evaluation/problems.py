@@ -29,7 +29,8 @@ def problems(benchmark: config.Benchmark, folders: Folders) -> list[Row]:
 
 def _problem(number: int, row: Row, benchmark: config.Benchmark) -> Row:
     try:
-        gold = read_gold(row, {"answer": benchmark.gold.column}, benchmark.gold.style)
+        whole = row | {benchmark.gold.column: column(row, benchmark.gold.column)}  # a dotted path becomes a column
+        gold = read_gold(whole, {"answer": benchmark.gold.column}, benchmark.gold.style)
     except UserError as error:
         raise UserError(f"benchmark '{benchmark.label}', row {number}: {error}") from None
     return {"id": str(number), "problem": str(column(row, benchmark.problem)).strip(), "gold": gold.to_dict()}

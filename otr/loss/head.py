@@ -157,7 +157,7 @@ def otr_loss(
     _check_labels(labels[kept], logits.shape[1])
     keys = token_keys(seed, step, examples[kept], positions[kept])
     outputs: tuple[Tensor, Tensor] = _RowLoss.apply(  # type: ignore[no-untyped-call]
-        logits[kept], labels[kept], keys, objective or Objective()
+        logits, kept, labels[kept], keys, objective or Objective()
     )
     rows, finite = outputs
     _check_finite(finite, examples[kept], positions[kept])
@@ -240,21 +240,27 @@ class _FusedHead(torch.autograd.Function):
 
 
 class _RowLoss(torch.autograd.Function):
-    """logits [N, V] -> losses [N] and finite [N]; keeps the gradient, of the logits' size, for the backward pass."""
+    """logits [N, V], kept [n] rows of it -> losses [n] and finite [n]; keeps the kept rows' gradient."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
-        slope = logits.clone(memory_format=torch.contiguous_format)
+    def forward(
+        ctx: Any, logits: Tensor, kept: Tensor, labels: Tensor, keys: Tensor, objective: Objective
+    ) -> tuple[Tensor, Tensor]:
+        slope = logits.index_select(0, kept)  # a copy: the caller's logits stay
         statistics = _rows(slope, labels, keys, objective, None, diagnostics=False, gradient=ctx.needs_input_grad[0])
-        ctx.save_for_backward(slope)
+        ctx.save_for_backward(slope, kept)
+        ctx.rows = len(logits)
         ctx.mark_non_differentiable(statistics.finite)
         return statistics.loss, statistics.finite
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = ctx.saved_tensors
-        return slope.mul_(scale[:, None]), None, None, None
+        slope, kept = ctx.saved_tensors
+        slope.mul_(scale[:, None])
+        if len(kept) < ctx.rows:
+            slope = slope.new_zeros(ctx.rows, slope.shape[1]).index_copy_(0, kept, slope)
+        return slope, None, None, None, None
 
 
 def _rows(

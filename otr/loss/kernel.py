@@ -242,7 +242,7 @@ def _row_kernel(
             loss -= spread * (mean - log_total)
             if DIAGNOSTICS:
                 label_force = q * (1 - label_p) if OBJECTIVE == "expected-otr" else 0.0
-                beta_force = tl.abs(spread) * ((1 - q) - mass_policy / mass_total / total)
+                beta_force = tl.abs(spread) * tl.maximum((1 - q) - mass_policy / mass_total / total, 0.0)
                 _store_share(beta_share_ptr + row, beta_force, label_force + beta_force)
         tl.store(loss_ptr + row, loss)
         scale = weight * (pull + spread) / total

@@ -166,70 +166,102 @@ def _group_pass(
     out: RowStatistics,
 ) -> None:
     """`row_pass` for few enough rows to stay in cache. labels: [g, 1]; out: [g] views to fill."""
-    rows = len(logits)
     shifted = logits.to(out.loss.dtype)  # the logits themselves when they have that type: worked on in place
     label_logit, peak = shifted.gather(1, labels), shifted.amax(1, keepdim=True)
     torch.logical_and(peak.isfinite(), label_logit.isfinite(), out=out.finite[:, None])
     shifted.sub_(peak).clamp_(min=_MASKED)
-    exp = torch.exp(shifted, out=scratch.exp[:rows])
+    exp = torch.exp(shifted, out=scratch.exp[: len(logits)])
     total = exp.sum(1, keepdim=True)
     log_total = total.log()
     log_p_x = label_logit - peak - log_total
-    p_x = log_p_x.exp()
-    out.nll.copy_(-log_p_x[:, 0])
-    if diagnostics:
-        out.entropy.copy_((log_total - _dot(exp, shifted) / total)[:, 0])
-
-    sampled = objective.name == "otr"
-    mass = scratch.view(rows)
-    q = p_x
+    mass, mass_total, q = scratch.view(len(logits)), total, total
     if diagnostics or objective.name not in ("sft", "dft"):
         _sampling_mass(shifted, objective.kappa, out=mass)
         mass_total = mass.sum(1, keepdim=True)
         q = mass.gather(1, labels) / mass_total
         out.gt_probability.copy_(q[:, 0])
+    out.nll.copy_(-log_p_x[:, 0])
+    if diagnostics:
+        out.entropy.copy_((log_total - _dot(exp, shifted) / total)[:, 0])
 
-    if sampled:
-        candidates, hit = _draw(scratch.mass[:rows], mass, labels, keys, objective.samples)
-        count = -hit.sum(1, keepdim=True)
-        # R / K (Eq. 7): what each draw adds to the row's gradient, up to sign.
-        push = hit.to(exp.dtype).mul_((objective.beta - 1) / objective.samples).add_(objective.beta / objective.samples)
-        log_p = shifted.gather(1, candidates).sub_(log_total)
-        out.loss.copy_(-_dot(push, log_p)[:, 0])
-        out.gt_count.copy_(count[:, 0])
-        if diagnostics:
-            label_force = count * (1 - p_x)
-            others = log_p.exp_().neg_().add_(1).sum(1, keepdim=True) - label_force
-            beta_force = abs(objective.beta) * others.clamp_(min=0)
-            out.beta_share.copy_(_share(beta_force, label_force + beta_force)[:, 0])
-        scale = push.sum(1, keepdim=True)
+    group = _Group(labels, shifted, exp, total, log_total, log_p_x, mass, mass_total, q)
+    if objective.name == "otr":
+        slope = _sample(group, keys, objective, diagnostics, scratch.mass[: len(logits)], out)
     else:
-        pull, spread = CLOSED_FORMS[objective.name](p_x, q, objective.beta)
-        loss = -pull * log_p_x
-        if spread:
-            loss -= spread * (_dot(mass, shifted) / mass_total - log_total)
-        out.loss.copy_(loss[:, 0])
-        if diagnostics:
-            out.gt_count.copy_(-_sign(uniforms(keys, objective.samples).sub_(q.double())).sum(1))
-            if spread:
-                label_force = torch.where(pull > 0, q * (1 - p_x), 0.0)
-                beta_force = abs(spread) * ((1 - q) - (_dot(mass, exp) / mass_total / total - q * p_x))
-                out.beta_share.copy_(_share(beta_force, label_force + beta_force)[:, 0])
-        scale = pull + spread
+        slope = _integrate(group, keys, objective, diagnostics, out)
+    if gradient:
+        _write_gradient(group, slope, weights)
+        if shifted.dtype != logits.dtype:
+            logits.copy_(shifted)
 
-    if not gradient:
-        return
-    if weights is not None:
-        scale = scale * weights[:, None]
-    slope = torch.mul(exp, scale / total, out=shifted)
-    if sampled:
-        slope.scatter_add_(1, candidates, -push if weights is None else push * -weights[:, None])
-    else:
-        slope.scatter_add_(1, labels, -pull if weights is None else pull * -weights[:, None])
+
+@dataclass
+class _Group:
+    """What every objective needs of g rows; columns are [g, 1]."""
+
+    labels: Tensor
+    shifted: Tensor  # [g, V] l - max l; becomes the gradient
+    exp: Tensor  # [g, V] its exponential, p times `total`
+    total: Tensor
+    log_total: Tensor
+    log_p_x: Tensor
+    mass: Tensor  # [g, V] pi' times `mass_total`; not filled for SFT and DFT without diagnostics
+    mass_total: Tensor
+    q: Tensor
+
+
+@dataclass
+class _Slope:
+    """dL/dl = scale p - push at `columns` - spread pi'."""
+
+    scale: Tensor  # [g, 1]
+    columns: Tensor  # [g, k] int64, may repeat
+    push: Tensor  # [g, k]
+    spread: float
+
+
+def _sample(
+    group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, blocks: Tensor, out: RowStatistics
+) -> _Slope:
+    """OTR, Eq. 8: K draws, each of which pushes its token by R / K. blocks: the storage of `group.mass` in blocks."""
+    samples, beta = objective.samples, objective.beta
+    candidates, hit = _draw(blocks, group.mass, group.labels, keys, samples)
+    count = -hit.sum(1, keepdim=True)
+    push = hit.to(group.exp.dtype).mul_((beta - 1) / samples).add_(beta / samples)  # R / K, Eq. 7: hit is -1 or 0
+    log_p = group.shifted.gather(1, candidates).sub_(group.log_total)
+    out.loss.copy_(-_dot(push, log_p)[:, 0])
+    out.gt_count.copy_(count[:, 0])
+    if diagnostics:
+        label_force = count * (1 - group.log_p_x.exp())
+        others = log_p.exp_().neg_().add_(1).sum(1, keepdim=True) - label_force
+        out.beta_share.copy_(_share(label_force, abs(beta) * others))
+    return _Slope(push.sum(1, keepdim=True), candidates, push, spread=0.0)
+
+
+def _integrate(group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, out: RowStatistics) -> _Slope:
+    """The objectives without sampling noise: A and B of `CLOSED_FORMS`."""
+    p_x, q = group.log_p_x.exp(), group.q
+    pull, spread = CLOSED_FORMS[objective.name](p_x, q, objective.beta)
+    loss = -pull * group.log_p_x
+    if spread:
+        loss -= spread * (_dot(group.mass, group.shifted) / group.mass_total - group.log_total)
+    out.loss.copy_(loss[:, 0])
+    if diagnostics:
+        out.gt_count.copy_(-_sign(uniforms(keys, objective.samples).sub_(q.double())).sum(1))
         if spread:
-            slope.sub_(mass.mul_(spread / mass_total if weights is None else spread * weights[:, None] / mass_total))
-    if slope.dtype != logits.dtype:
-        logits.copy_(slope)
+            label_force = torch.where(pull > 0, q * (1 - p_x), 0.0)
+            others = (1 - q) - (_dot(group.mass, group.exp) / group.mass_total / group.total - q * p_x)
+            out.beta_share.copy_(_share(label_force, abs(spread) * others))
+    return _Slope(pull + spread, group.labels, pull, spread)
+
+
+def _write_gradient(group: _Group, slope: _Slope, weights: Tensor | None) -> None:
+    """Turn `group.shifted` into weights * dL/dl; `group.mass` is used up."""
+    weight = 1.0 if weights is None else weights[:, None]
+    gradient = torch.mul(group.exp, slope.scale * weight / group.total, out=group.shifted)
+    gradient.scatter_add_(1, slope.columns, slope.push * -weight)
+    if slope.spread:
+        gradient.sub_(group.mass.mul_(slope.spread * weight / group.mass_total))
 
 
 def _sampling_mass(shifted: Tensor, kappa: float, out: Tensor) -> Tensor:
@@ -237,21 +269,24 @@ def _sampling_mass(shifted: Tensor, kappa: float, out: Tensor) -> Tensor:
     return torch.mul(shifted, 1 / kappa, out=out).exp_()
 
 
-def _share(beta_force: Tensor, force: Tensor) -> Tensor:
-    """Share of the gradient that comes from the beta term, 0 to 1.
+def _share(label_force: Tensor, beta_force: Tensor) -> Tensor:
+    """[g]: the share of the gradient that comes from the beta term, 0 to 1; both forces are [g, 1].
 
     One draw of token a with reward R pushes the row by R (one_hot(a) - p) / K, whose positive half weighs
     |R| (1 - p_a) / K: its force. The draws that missed the label make the beta term, and the share is their force over
     that of all draws (0 where nothing is pushed). Draws that cancel each other count in full.
     """
-    return torch.where(force > 0, beta_force / force, 0.0)
+    beta_force = beta_force.clamp(min=0)  # a difference of sums: rounding may leave it just below
+    force = label_force + beta_force
+    return torch.where(force > 0, beta_force / force, 0.0)[:, 0]
 
 
 def _draw(blocks: Tensor, mass: Tensor, labels: Tensor, keys: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """K draws a row with probabilities mass / mass.sum(1): tokens [g, K] int64, and -1 where they are the label, else 0.
+    """K draws a row with probabilities mass / mass.sum(1): their tokens, and -1 for the label or 0 for another token,
+    both [g, K] int64.
 
-    blocks [g, B, W] and mass [g, V] share their storage; the label's mass is set to 0 on the way, since the label stands
-    first on the cumulative distribution.
+    blocks [g, B, W] and mass [g, V] share their storage; the label's mass is set to 0 on the way, since the label
+    stands first on the cumulative distribution.
     """
     total = mass.sum(1, keepdim=True)
     # A quotient of the sums' own type, so that the draws of the label are the same with and without an OTR objective.

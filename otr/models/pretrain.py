@@ -1,6 +1,6 @@
 """Pre-train a small Qwen3 model and its tokenizer from nothing, on one CPU thread in a minute or two.
 
-    python -m otr.models.pretrain --settings '{"hidden_size": 96, "steps": 700}' --documents documents.jsonl.gz --out DIR
+    python -m otr.models.pretrain --settings '{"steps": 700}' --documents documents.jsonl.gz --out DIR
 
 In: documents as segments with loss weights (otr/data/micro/documents.py). Out: a checkpoint folder that transformers
 and vLLM load as it is (model.safetensors, config.json, tokenizer.json, chat template, generation_config.json), and
@@ -22,6 +22,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from torch import Tensor
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, replacing, write_jsonl
@@ -41,7 +42,7 @@ METRICS_INTERVAL = 20
 OPEN_ROWS = 64
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocabulary: int, positions: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer of at most `vocabulary` entries with a ChatML template."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -63,6 +64,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         eos_token=TURN_END,
         pad_token=END,
         chat_template=CHAT_TEMPLATE,
+        model_max_length=positions,
         clean_up_tokenization_spaces=False,
     )
 
@@ -125,8 +127,8 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
         head_dim=settings.head_dim,
         intermediate_size=settings.intermediate_size,
         max_position_embeddings=settings.positions,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-        initializer_range=0.5 / settings.hidden_size**0.5,
+        rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
+        initializer_range=settings.initial_scale / settings.hidden_size**0.5,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=ends[0],
@@ -144,7 +146,7 @@ class Muon(torch.optim.Optimizer):
     Matrices of one shape are stacked and orthogonalised together: at these sizes the call costs more than the product.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.9) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
@@ -154,7 +156,7 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 shapes.setdefault(parameter.shape, []).append(parameter)
             for shape, parameters in shapes.items():
-                gradient = torch.stack([p.grad for p in parameters])
+                gradient = torch.stack([p.grad for p in parameters if p.grad is not None])
                 state = self.state[parameters[0]]
                 average = state.setdefault("average", torch.zeros_like(gradient))
                 average.lerp_(gradient, 1 - group["momentum"])
@@ -173,7 +175,8 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
     for _ in range(iterations):
         gram = x @ x.mT
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x if wide else x.mT
+    result: Tensor = x if wide else x.mT
+    return result
 
 
 def schedule(step: int, settings: PretrainSettings) -> float:
@@ -189,9 +192,10 @@ def pretrain(settings: PretrainSettings, documents: Path, out: Path, seed: int =
     UserError when the documents do not suffice.
     """
     torch.set_num_threads(threads)
+    transformers_logging.disable_progress_bar()
     torch.manual_seed(seed)
     texts = ("".join(text for text, _ in row["segments"]) for row in read_jsonl(documents))
-    tokenizer = train_tokenizer(itertools.islice(texts, TOKENIZER_DOCUMENTS), settings.vocabulary)
+    tokenizer = train_tokenizer(itertools.islice(texts, TOKENIZER_DOCUMENTS), settings.vocabulary, settings.positions)
     ids, weights = training_rows(settings, documents, tokenizer)
     model = build_model(settings, tokenizer)
     metrics = train(model, ids, weights, settings, f"pre-training {out.name}")
@@ -225,7 +229,7 @@ def train(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor, settings: Pretr
         for group, peak in zip(groups, peaks, strict=True):
             group["lr"] = peak * share
         loss = weighted_loss(model, ids[batch], weights[batch])
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -264,17 +268,17 @@ def weighted_loss(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor) -> Tens
     return (losses * target_weights).sum() / target_weights.sum()
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m otr.models.pretrain", description=__doc__.splitlines()[0])
     parser.add_argument("--settings", default="{}", help="PretrainSettings as JSON")
     parser.add_argument("--documents", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        settings = PretrainSettings.model_validate_json(arguments.settings)
-        pretrain(settings, arguments.documents, arguments.out, arguments.seed, arguments.threads)
+        settings = PretrainSettings.model_validate_json(options.settings)
+        pretrain(settings, options.documents, options.out, options.seed, options.threads)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "--settings"

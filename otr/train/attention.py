@@ -2,8 +2,9 @@
 
 In: query, key and value of T packed tokens and the lengths of their sequences; out: [1, T, heads, head_dim]. A mask of
 [T, T] would make the work quadratic in the micro-batch; here it is the sum over sequences: FlashAttention's
-variable-length kernel on a GPU in bfloat16, one call a sequence elsewhere. On one CPU thread a 0.4 M parameter model
-trained at 512 packed tokens spends 2 % of a step here against 30 % with the mask.
+variable-length kernel on a GPU in bfloat16, one call a sequence elsewhere. On one CPU thread a
+step of a 0.4 M parameter model over 16 sequences of 75 tokens takes 83 ms in micro-batches of 512 tokens, 72 ms in one
+of 1,150; with the mask 103 and 148 ms.
 
 Registered with transformers under a name, so that no model code is touched:
 
@@ -41,7 +42,7 @@ def packed_attention(
     if value.is_cuda and value.dtype != torch.float32:
         return _varlen(query, key, value, scaling, max(lengths), boundaries), None
     key, value = (_repeat(states, query.shape[1]) for states in (key, value))
-    queries, keys, values = (torch.split(states, lengths, dim=2) for states in (query, key, value))
+    queries, keys, values = (torch.split(states, list(lengths), dim=2) for states in (query, key, value))
     outputs = [
         scaled_dot_product_attention(*sequence, is_causal=True, scale=scaling)
         for sequence in zip(queries, keys, values, strict=True)
@@ -54,7 +55,7 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, scaling: float, longest: 
 
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
     grouped = query.shape[1] != key.shape[1]
-    output = varlen_attn(
+    output: Tensor = varlen_attn(  # type: ignore[assignment]
         query, key, value, boundaries, boundaries, longest, longest,
         scale=scaling, window_size=(-1, 0), enable_gqa=grouped,
     )  # fmt: skip

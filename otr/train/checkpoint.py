@@ -16,6 +16,7 @@ import fcntl
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,12 +91,9 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
 
     UserError when it cannot be written (a full disk); the previous checkpoint is then as it was.
     """
-    weights, moments = get_state_dict(policy, optimizer)
     target, temporary = resume / f"step-{step}", resume / f".step-{step}.partial"
     try:
-        state_dict_saver.save(
-            {"model": weights, "optimizer": moments}, checkpoint_id=temporary, no_dist=not dist.is_initialized()
-        )
+        _transfer(state_dict_saver.save, temporary, policy, optimizer)
     except (CheckpointException, OSError, RuntimeError) as error:
         if ranks.first:
             _remove(temporary)
@@ -124,11 +122,8 @@ def load(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> int
 
     It may have been written by another number of ranks. UserError when it is damaged.
     """
-    weights, moments = get_state_dict(policy, optimizer)
     try:
-        state_dict_loader.load(
-            {"model": weights, "optimizer": moments}, checkpoint_id=checkpoint, no_dist=not dist.is_initialized()
-        )
+        weights, moments = _transfer(state_dict_loader.load, checkpoint, policy, optimizer)
     except (CheckpointException, OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{checkpoint}: cannot be read ({_reason(error)}); delete this folder and run again") from None
     set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
@@ -157,6 +152,15 @@ def export(folder: Path, model: Any, tokenizer: Any, precision: str, ranks: Rank
     with replacing(folder) as target:
         model.save_pretrained(target, state_dict=state)
         tokenizer.save_pretrained(target)
+
+
+def _transfer(move: Any, folder: Path, policy: Any, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+    """Save to or load from a folder with torch's distributed checkpoints; returns the weights and moments moved."""
+    weights, moments = get_state_dict(policy, optimizer)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # said to one process, which knows it
+        move({"model": weights, "optimizer": moments}, checkpoint_id=folder, no_dist=not dist.is_initialized())
+    return weights, moments
 
 
 def _checkpoints(resume: Path) -> list[Path]:

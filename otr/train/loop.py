@@ -168,6 +168,11 @@ def train(trainer: Trainer, data: list[Example], resume: Path, title: str) -> li
 
     SIGTERM to any rank writes a checkpoint and ends the process with status 143.
     """
+    with _terminated() as terminated:
+        return _steps(trainer, data, resume, title, terminated)
+
+
+def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, terminated: "_Flag") -> list[Row]:
     recipe, ranks = trainer.recipe, trainer.ranks
     steps = recipe.epochs * schedule.steps_per_epoch(len(data), recipe.batch_size)
     first = 0
@@ -177,10 +182,7 @@ def train(trainer: Trainer, data: list[Example], resume: Path, title: str) -> li
         _tell(ranks, f"{title}: going on after step {first} of {steps}")
     metrics = MetricsFile(resume / "metrics.jsonl", keep=first) if ranks.first else None
     saved = time.monotonic()
-    with (
-        _terminated() as terminated,
-        Progress(title, steps, "steps", done=first) if ranks.first else nullcontext() as progress,
-    ):
+    with Progress(title, steps, "steps", done=first) if ranks.first else nullcontext() as progress:
         for number in range(first, steps):
             started = time.monotonic()
             batch = [data[i] for i in schedule.batch(number, len(data), recipe.batch_size, trainer.seed)]

@@ -3,10 +3,10 @@ import math
 from pathlib import Path
 
 import pytest
+from benchmark_rows import BENCHMARKS, Benchmark
 
 from otr.errors import UserError
 from otr.evaluation.gold import Gold, read_gold
-from benchmark_rows import BENCHMARKS, Benchmark
 
 ANSWER = {"answer": "answer"}
 

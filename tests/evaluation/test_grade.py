@@ -1,4 +1,5 @@
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -138,7 +139,11 @@ def test_reasons() -> None:
 def test_powers_of_ten_are_reported() -> None:
     answers = [r"4.5 \times 10^{33}", "4.5e33", r"4.6\times 10^{33}"]
     verdicts = grade([(plain("4.5e33"), boxed(answer), False) for answer in answers])
-    assert [(verdict.correct, verdict.scientific) for verdict in verdicts] == [(True, True), (True, False), (False, False)]
+    assert [(verdict.correct, verdict.scientific) for verdict in verdicts] == [
+        (True, True),
+        (True, False),
+        (False, False),
+    ]
 
 
 def test_nothing_is_started_where_nothing_needs_math_verify() -> None:
@@ -176,14 +181,17 @@ HOSTILE = [
 
 @pytest.mark.slow
 def test_no_text_takes_long_or_reaches_another() -> None:
-    gold = plain(r"x+\sqrt{2}")
-    for text in HOSTILE:
+    def seconds(*texts: str) -> tuple[float, list[Verdict]]:
         start = time.monotonic()
-        hostile, *others = grade([(gold, boxed(text), False), (plain("7"), boxed("8"), False)])
-        # The limit of 3 s, and starting two processes on a machine that has other work.
-        assert time.monotonic() - start < 2 * judge_pool.SECONDS, text[:40]
+        verdicts = grade([(plain(r"x+\sqrt{2}"), boxed(text), False) for text in texts])
+        return time.monotonic() - start, verdicts
+
+    for text in HOSTILE:
+        starting, _ = seconds("8")  # a process, on a machine that may have other work
+        spent, (hostile, other) = seconds(text, "8")
+        assert spent < 5 + 3 * starting, text[:40]
         assert not hostile.correct
-        assert others == [Verdict(False, "8", "boxed", "different")], text[:40]
+        assert other == Verdict(False, "8", "boxed", "different"), text[:40]
 
 
 def test_time_limit_costs_one_item_and_order_is_kept() -> None:
@@ -197,6 +205,19 @@ def test_time_limit_costs_one_item_and_order_is_kept() -> None:
     ] + ["different"] * 19
 
 
+def test_an_idle_process_takes_over_what_an_ended_one_leaves() -> None:
+    work = judge_pool._Work([{"gold": plain("7").to_dict(), "answer": "7", "raw": False}])
+    idle = judge_pool._Process(judge_pool.SECONDS, judge_pool.MEMORY)
+    try:
+        (number,) = work.batch()
+        assert idle.receive(work) and idle.send(work)  # nothing to do yet
+        work.waiting.append(number)  # as a process that ended gives it back
+        assert idle.send(work) and idle.receive(work)
+        assert work.replies == [judge_pool.Reply(correct=True)]
+    finally:
+        idle.end()
+
+
 def test_memory_limit_holds() -> None:
     question = {"gold": plain("7").to_dict(), "answer": "3^{10^{8}}", "raw": False}
     fine = {"gold": plain("7").to_dict(), "answer": "6+1", "raw": False}
@@ -206,17 +227,17 @@ def test_memory_limit_holds() -> None:
 
 
 def test_a_killed_process_costs_its_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    send = judge_pool._Process._send
+    send = judge_pool._Process.send
     killed: list[int] = []
 
     def send_and_kill(process: judge_pool._Process, work: judge_pool._Work) -> bool:
         alive = send(process, work)
-        if not killed:
+        if not killed and process._sent:
             killed.append(process._popen.pid)
             process._popen.send_signal(signal.SIGKILL)
         return alive
 
-    monkeypatch.setattr(judge_pool._Process, "_send", send_and_kill)
+    monkeypatch.setattr(judge_pool._Process, "send", send_and_kill)
     questions = [{"gold": plain("7").to_dict(), "answer": f"\\sqrt{{{n}}}", "raw": False} for n in (49, 49, 49)]
     replies = judge_pool.judge(questions, 1)
     assert replies == [judge_pool.Reply(False, "crash"), judge_pool.Reply(True), judge_pool.Reply(True)]
@@ -235,9 +256,9 @@ def test_real_rows_against_their_own_golds_and_their_neighbours(benchmark: Bench
     texts = [str(row[column]) if column else boxed(gold.raw) for row, gold in zip(rows, golds, strict=True)]
     own = grade([(gold, text, False) for gold, text in zip(golds, texts, strict=True)])
     assert [verdict for verdict in own if not verdict.correct] == []
-    shifted = golds[1:] + golds[:1]
-    others = grade([(gold, text, False) for gold, text in zip(shifted, texts, strict=True)])
-    accepted = [pair for pair, verdict in zip(zip(golds, shifted, strict=True), others, strict=True) if verdict.correct]
+    neighbours = list(zip(golds[:-1], golds[1:], texts[:-1], strict=True))[:40]  # telling formulas apart takes a while
+    others = grade([(gold, text, False) for _, gold, text in neighbours])
+    accepted = [row[:2] for row, verdict in zip(neighbours, others, strict=True) if verdict.correct]
     # Neighbours may well have the same answer; one row of MATH-500 has 5 beside x=5.
     assert [pair for pair in accepted if pair[0].answers != pair[1].answers and pair[1].answers != ("x=5",)] == []
 
@@ -253,7 +274,12 @@ def test_throughput_on_long_outputs() -> None:
         for gold in golds
         for _ in range(4)
     ]
-    start = time.process_time()
+    before = _cpu_seconds()
     grade(items)
-    spent = time.process_time() - start  # of this process; the judge's are measured by tests/benchmarks
-    assert len(items) / spent > 4000
+    assert len(items) / (_cpu_seconds() - before) > 1500  # 2,400 to 2,900 were measured; starting a process counts
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of the children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

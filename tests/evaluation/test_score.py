@@ -1,5 +1,7 @@
 import json
 import math
+import random
+from itertools import combinations
 
 import pytest
 
@@ -62,8 +64,6 @@ def test_rounding_is_a_sample_at_a_time() -> None:
 
 
 def test_pass_at_is_the_mean_over_all_subsets() -> None:
-    from itertools import combinations
-
     rows = verdicts("+----+", "++++--", "------")
     got = score(rows, 6, lengths(rows))
     assert list(got["pass_at"]) == ["1", "2", "4", "6"]
@@ -93,8 +93,6 @@ def test_one_sample_and_one_problem_have_no_errors_to_state() -> None:
 
 def test_standard_error_covers_problems_and_samples() -> None:
     """Against draws: new problems of difficulty 0.2 or 0.8, k new samples each."""
-    import random
-
     rng = random.Random(3)
     means, stated = [], []
     for _ in range(400):

@@ -14,7 +14,7 @@ def test_a_new_beta_reruns_that_run_and_what_depends_on_it(finished: Checkout) -
     finished.edit(MICRO, "beta: -0.1", "beta: -0.2")
     found = finished.planned("results/table1.md")
     assert found == {"train": 2, "sample": 2, "grade": 2, "table": 1, "selected_table": 1}
-    shown = finished.snakemake("--dry-run", "results/table1.md").stderr
+    shown = finished.snakemake("--dry-run", "results/table1.md").stdout
     assert "training small with otr" in shown and "training large with otr" in shown
     assert "with sft" not in shown
 

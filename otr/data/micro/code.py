@@ -5,6 +5,7 @@ prompt    def total(xs):
 body          return sum(x * 3 for x in xs if x > 5) + 4
 '''
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -132,7 +133,7 @@ def words(random: Random) -> Task:
     return _task(name, "s", f"{part}{change}{end}", f"    return {cut}{method}{operation}\n", inputs)
 
 
-def _task(name: str, argument: str, text: str, body: str, inputs: list[tuple[object, ...]]) -> Task:
+def _task(name: str, argument: str, text: str, body: str, inputs: Sequence[tuple[object, ...]]) -> Task:
     return Task(
         skill="code",
         key=f"code {text}",

@@ -2,7 +2,8 @@
 
 A document is a list of segments [text, loss weight]; what is asked weighs little, what is answered weighs 1:
 
-    {"skill": "sums", "form": "natural", "segments": [["Question: What is 34+57?\\nAnswer:", 0.1], [" The answer is 91.", 1.0]]}
+    {"skill": "sums", "form": "natural",
+     "segments": [["Question: What is 34+57?\\nAnswer:", 0.1], [" The answer is 91.", 1.0]]}
 
 A natural document holds one to three questions of one skill, a blank line between them, so that few-shot prompts look
 familiar. A chat document is one ChatML exchange, as the tokenizer's chat template renders it.

@@ -125,40 +125,46 @@ def _times_x(factor: int) -> str:
 
 
 def sequences(random: Random) -> Item:
-    kind = random.choice(("steady", "growing", "ratio", "pairs"))
-    if kind == "steady":
-        step = random.choice((-1, 1)) * random.randint(2, 20)
-        start = random.randint(1, 60) + (5 * abs(step) if step < 0 else 0)
-        terms = [start + step * index for index in range(5)]
-    elif kind == "growing":
-        start, step, growth = random.randint(1, 40), random.randint(1, 10), random.randint(1, 5)
-        terms = [start + step * index + growth * index * (index - 1) // 2 for index in range(5)]
-    elif kind == "ratio":
-        ratio, shift = random.choice((2, 3)), random.randint(0, 9)
-        terms = [random.randint(1, 12)]
-        for _ in range(4):
-            terms.append(terms[-1] * ratio + shift)
-    else:
-        terms = [random.randint(1, 30), random.randint(1, 30)]
-        for _ in range(3):
-            terms.append(terms[-1] + terms[-2])
-    shown, last = ", ".join(map(str, terms[:4])), terms[4]
-    steps = [f"{right}-{left}={right - left}" for left, right in zip(terms[:3], terms[1:4], strict=True)]
-    rule = {
-        "steady": f"Add {terms[1] - terms[0]} each time.",
-        "growing": f"The steps grow by {terms[2] - 2 * terms[1] + terms[0]}.",
-        "ratio": "" if kind != "ratio" else f"Times {ratio}, then add {shift}.",
-        "pairs": "Add the last two.",
-    }[kind]
-    final = {
-        "steady": f"{terms[3]}{terms[1] - terms[0]:+d}={last}",
-        "growing": f"{terms[3]}+{last - terms[3]}={last}",
-        "ratio": "" if kind != "ratio" else f"{terms[3]}*{ratio}={terms[3] * ratio}\n{terms[3] * ratio}+{shift}={last}",
-        "pairs": f"{terms[2]}+{terms[3]}={last}",
-    }[kind]
+    kind = random.choice((_steady, _growing, _ratio, _pairs))
+    terms, rule, final = kind(random)
+    shown = ", ".join(map(str, terms[:4]))
+    steps = " ".join(f"{right}-{left}={right - left}" for left, right in zip(terms[:3], terms[1:4], strict=True))
     wording = random.choice(("What comes next: {}?", "Find the next number: {}."))
-    expert = "\n".join([" ".join(steps), rule, final])
-    return Item("sequences", f"sequences {shown}", wording.format(shown), str(last), rule, expert)
+    expert = f"{steps}\n{rule}\n{final}"
+    return Item("sequences", f"sequences {shown}", wording.format(shown), str(terms[4]), rule, expert)
+
+
+# Each kind of sequence: five terms, its rule in words, and the last step.
+
+
+def _steady(random: Random) -> tuple[list[int], str, str]:
+    step = random.choice((-1, 1)) * random.randint(2, 20)
+    start = random.randint(1, 60) + (5 * abs(step) if step < 0 else 0)
+    terms = [start + step * index for index in range(5)]
+    return terms, f"Add {step} each time.", f"{terms[3]}{step:+d}={terms[4]}"
+
+
+def _growing(random: Random) -> tuple[list[int], str, str]:
+    start, step, growth = random.randint(1, 40), random.randint(1, 10), random.randint(1, 5)
+    terms = [start + step * index + growth * index * (index - 1) // 2 for index in range(5)]
+    last = step + 3 * growth
+    return terms, f"The steps grow by {growth}.", f"{last - growth}+{growth}={last}\n{terms[3]}+{last}={terms[4]}"
+
+
+def _ratio(random: Random) -> tuple[list[int], str, str]:
+    ratio, shift = random.choice((2, 3)), random.randint(0, 9)
+    terms = [random.randint(1, 12)]
+    for _ in range(4):
+        terms.append(terms[-1] * ratio + shift)
+    product = terms[3] * ratio
+    return terms, f"Times {ratio}, then add {shift}.", f"{terms[3]}*{ratio}={product}\n{product}+{shift}={terms[4]}"
+
+
+def _pairs(random: Random) -> tuple[list[int], str, str]:
+    terms = [random.randint(1, 30), random.randint(1, 30)]
+    for _ in range(3):
+        terms.append(terms[-1] + terms[-2])
+    return terms, "Add the last two.", f"{terms[2]}+{terms[3]}={terms[4]}"
 
 
 def fractions(random: Random) -> Item:
@@ -200,7 +206,8 @@ def latex(above: int, below: int) -> str:
 def stories(random: Random) -> Item:
     name, thing = random.choice(NAMES), random.choice(THINGS)
     groups, each = random.randint(2, 9), random.randint(2, 12)
-    opening, total, key = f"{name} has {groups} boxes with {each} {thing} each.", groups * each, [groups, each]
+    opening, total = f"{name} has {groups} boxes with {each} {thing} each.", groups * each
+    key = [str(groups), str(each)]
     short, expert = [f"{groups}*{each}={total}"], [f"{name} has {groups}*{each}={total} {thing}."]
     for _ in range(random.choice((1, 2))):
         sentence, formula, total, change = _event(random, name, thing, total)
@@ -209,7 +216,7 @@ def stories(random: Random) -> Item:
         expert.append(f"{sentence[:-1]}: {formula}.")
         key.append(change)
     problem = f"{opening} How many {thing} does {name} have now?"
-    return Item("stories", f"stories {key}", problem, str(total), "\n".join(short), "\n".join(expert))
+    return Item("stories", f"stories {' '.join(key)}", problem, str(total), "\n".join(short), "\n".join(expert))
 
 
 def _event(random: Random, name: str, thing: str, total: int) -> tuple[str, str, int, str]:

@@ -1,0 +1,287 @@
+"""The generated world: right answers, held-out test items, the column layouts of the real benchmarks, same bytes."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from otr.data.micro import code, general, mathematics
+from otr.data.micro.__main__ import generate
+from otr.data.micro.benchmarks import CODE, GENERAL, MATHEMATICS
+from otr.data.micro.code import Task, run
+from otr.data.micro.documents import documents, expert_answer, tuning_rows
+from otr.data.micro.general import Choice
+from otr.data.micro.items import held_out
+from otr.evaluation.gold import read_gold
+from otr.files import Row, read_jsonl, sha256
+
+MATHS = sorted(MATHEMATICS)
+PROBLEM_COLUMN = {"stories": "question", "sequences": "question", "sums": "question", "puzzles": "input"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("micro") / "world"
+    generate(0, folder)
+    return folder
+
+
+def rows(world: Path, name: str) -> list[Row]:
+    return list(read_jsonl(world / "benchmarks" / f"{name}.jsonl"))
+
+
+def content(problem: str) -> tuple[str, ...]:
+    """What a mathematical problem asks, whatever its wording: its numbers, operators and changes, in their order."""
+    signs = {"loses": "-", "gives": "-", "buys": "+", "finds": "+"}
+    found = re.findall(r"\d+|[-+*=x,/]|frac|remainder|boxes|loses|gives|buys|finds|doubles|half", problem)
+    return tuple(signs.get(part, part) for part in found)
+
+
+def asked(text: str) -> list[str]:
+    """The problems inside a document."""
+    turns = re.findall(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", text, re.S)
+    return turns or re.findall(r"Question: (.*?)\nAnswer:", text, re.S)
+
+
+def test_same_seed_same_bytes_and_another_seed_differs(world: Path, tmp_path: Path) -> None:
+    generate(0, tmp_path / "again")
+    generate(1, tmp_path / "other")
+    assert sha256(world) == sha256(tmp_path / "again")
+    assert sha256(world / "tuning.jsonl") != sha256(tmp_path / "other" / "tuning.jsonl")
+
+
+def test_no_test_item_is_in_the_documents_or_the_tuning_set(world: Path) -> None:
+    trained = {row["problem"] for row in read_jsonl(world / "tuning.jsonl")}
+    text = []
+    for row in read_jsonl(world / "documents.jsonl.gz"):
+        text.append("".join(piece for piece, _ in row["segments"]))
+        trained.update(asked(text[-1]))
+    contents = {content(problem) for problem in trained}
+    assert len(contents) > 10_000
+    for name in MATHS:
+        for row in rows(world, name):
+            assert content(row[PROBLEM_COLUMN.get(name, "problem")]) not in contents
+    everything = "\n".join(text)
+    for name in ("completions", "functions"):
+        for row in rows(world, name):
+            summary = re.findall(r"[Rr]eturns? (.*)\.", row["prompt"])[0]
+            assert f"eturn {summary}." not in everything and f"returns {summary}." not in everything
+    for name in GENERAL:
+        for row in rows(world, name):
+            assert row[PROBLEM_COLUMN.get(name, "question")] not in trained or name != "puzzles"
+
+
+@pytest.mark.parametrize("name", sorted(general.SKILLS))
+def test_general_test_items_are_not_among_training_items(name: str, world: Path) -> None:
+    """Choices are held out by question and set of options, however they are ordered."""
+
+    def fingerprint(problem: str) -> tuple[str, ...]:
+        question, _, options = problem.partition("\nOptions:\n")
+        return question, *sorted(option[3:] for option in options.split("\n"))
+
+    trained: set[tuple[str, ...]] = set()
+    for row in read_jsonl(world / "documents.jsonl.gz"):
+        if row["skill"] == name:
+            trained.update(map(fingerprint, asked("".join(text for text, _ in row["segments"]))))
+    assert len(trained) > 500
+    for row in rows(world, name):
+        listed = "".join(f"\nX. {option}" for option in row.get("options", []))
+        problem = row[PROBLEM_COLUMN.get(name, "question")] + (f"\nOptions:{listed}" if listed else "")
+        assert fingerprint(problem) not in trained
+
+
+def calculated(name: str, problem: str) -> Fraction | None:
+    """The answer worked out from the wording alone, by other means than the generator's."""
+    numbers = [int(number) for number in re.findall(r"\d+", problem)]
+    if name in ("sums", "products"):
+        expression = re.search(r"\d[\d+*-]*\d", problem)
+        assert expression
+        return Fraction(eval(expression.group()))
+    if name == "remainders":
+        return Fraction(numbers[0] % numbers[1])
+    if name == "fractions":
+        left, sign, right = re.findall(r"\\frac\{\d+\}\{\d+\}|[-+]", problem)
+        values = [Fraction(*map(int, re.findall(r"\d+", part))) for part in (left, right)]
+        return values[0] + values[1] if sign == "+" else values[0] - values[1]
+    if name == "equations":
+        sides = re.findall(r"([\dx+-]*x[\d+-]*)=([\dx+-]+)", problem)[0]
+        return next(Fraction(x) for x in range(-50, 51) if len({side_value(side, x) for side in sides}) == 1)
+    if name == "stories":
+        total = numbers.pop(0) * numbers.pop(0)
+        for change in re.findall(r"buys|finds|loses|gives|doubles|half", problem):
+            if change in ("doubles", "half"):
+                total = total * 2 if change == "doubles" else total // 2
+            else:
+                total += numbers.pop(0) * (1 if change in ("buys", "finds") else -1)
+        return Fraction(total)
+    return None
+
+
+def side_value(side: str, x: int) -> int:
+    """One side of an equation, such as 7x-15, at x."""
+    return int(eval(re.sub(r"(\d*)x", lambda found: f"{found[1] or 1}*({x})", side)))
+
+
+def value(answer: str) -> Fraction:
+    found = re.fullmatch(r"\\frac\{(\d+)\}\{(\d+)\}", answer)
+    return Fraction(int(found[1]), int(found[2])) if found else Fraction(answer)
+
+
+@pytest.mark.parametrize("name", MATHS)
+def test_answers_and_every_step_are_right(name: str) -> None:
+    random = Random(7)
+    for _ in range(400):
+        item = mathematics.SKILLS[name](random)
+        expected = calculated(name, item.problem)
+        assert expected is None or value(item.answer) == expected, item
+        plain = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"(\1/\2)", f"{item.short}\n{item.expert}")
+        for step in re.findall(r"(?<![\dx+*/-])[\d(][\d()+*/-]*(?:=[\d()+*/-]+)+", plain):
+            values = [eval(side) for side in step.split("=")]
+            assert max(values) - min(values) < 1e-9, (item, step)
+
+
+def test_sequences_follow_one_rule() -> None:
+    """The answer continues the shown terms by a constant step, a growing step, a linear recurrence or a sum of two."""
+    random = Random(3)
+    for _ in range(400):
+        item = mathematics.sequences(random)
+        a, b, c, d = (int(n) for n in re.findall(r"\d+", item.problem))
+        candidates = {d + (d - c), d + (d - c) + (d - c) - (c - b), c + d}
+        candidates |= {d * ratio + (b - a * ratio) for ratio in (2, 3)}
+        assert int(item.answer) in candidates
+
+
+def test_gold_answers_read_from_each_layout(world: Path) -> None:
+    golds: dict[str, tuple[str, str, Callable[[Row], str]]] = {
+        "stories": ("answer", "after-hashes", lambda row: row["answer"].split("#### ")[1]),
+        "fractions": ("answer", "plain", lambda row: row["answer"]),
+        "sequences": ("final_answer", "list", lambda row: row["final_answer"][0]),
+        "products": ("solution", "boxed", lambda row: str(calculated("products", row["problem"]))),
+        "equations": ("answer", "plain", lambda row: str(calculated("equations", row["problem"]))),
+        "remainders": ("answer", "plain", lambda row: str(calculated("remainders", row["problem"]))),
+        "sums": ("answer", "plain", lambda row: str(calculated("sums", row["question"]))),
+    }
+    for name, (column, style, expected) in golds.items():
+        for row in rows(world, name):
+            assert list(read_gold(row, {"answer": column}, style).answers) == [expected(row)], (name, row)
+
+
+REAL_ROWS = {
+    "stories": "gsm8k_test_200",
+    "fractions": "math500_250",
+    "sequences": "olympiadbench_200",
+    "products": "minerva_math_136",
+    "equations": "amc23",
+    "remainders": "aime24",
+    "sums": "aime25",
+    "completions": "humanevalplus_60",
+    "functions": "mbppplus_80",
+    "choices": "mmlu_pro_200",
+    "puzzles": "bbeh_mini_120",
+}
+
+
+@pytest.mark.parametrize("name", sorted(REAL_ROWS))
+def test_columns_are_those_of_the_real_benchmark(name: str, world: Path) -> None:
+    data = Path(os.environ.get("OTR_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    file = data / f"{REAL_ROWS[name]}.jsonl"
+    if not file.is_file():
+        pytest.skip(f"real rows are not here: {file} (set OTR_DATA)")
+    real = next(read_jsonl(file))
+    for row in rows(world, name):
+        shared = set(row) - {"task"}  # only the full BBEH names its tasks
+        assert shared <= set(real)
+        assert all(type(row[key]) is type(real[key]) for key in shared)
+
+
+def test_sizes(world: Path) -> None:
+    for name, (_, count) in (MATHEMATICS | GENERAL | CODE).items():
+        assert len(rows(world, name)) == count
+    for name in (*MATHEMATICS, *GENERAL):
+        assert len(list(read_jsonl(world / "few_shot" / f"{name}.jsonl"))) == 5
+
+
+@pytest.mark.parametrize("name", sorted(CODE))
+def test_programs_pass_their_own_contract_and_assertion(name: str, world: Path) -> None:
+    for row in rows(world, name):
+        program = row["prompt"] + row["canonical_solution"]
+        for arguments in row["base_input"] + row["plus_input"]:
+            result = run(program, row["entry_point"], tuple(arguments))
+            json.dumps(result)
+        head, body = row["canonical_solution"].split("\n", 1) if name == "functions" else (row["prompt"], "")
+        guarded = f"{head}\n{row['contract']}{body}" if name == "functions" else program
+        run(guarded, row["entry_point"], tuple(row["base_input"][0]))
+        for line in re.findall(r"^assert .*", row["prompt"], re.M):
+            scope: dict[str, object] = {}
+            exec(program + line, scope)
+
+
+def test_code_tasks_are_distinct_and_varied() -> None:
+    random = Random(1)
+    tasks = [code.tasks(random) for _ in range(500)]
+    assert all(isinstance(task, Task) for task in tasks)
+    assert len({task.body for task in tasks}) > 250
+    assert len({task.name for task in tasks}) >= 8
+
+
+def test_exactly_one_option_is_right() -> None:
+    random = Random(2)
+    for _ in range(300):
+        item = general.choices(random)
+        numbers = [int(option) for option in item.options]
+        asks = item.question
+        if "divisible" in asks:
+            right = [n for n in numbers if n % int(re.findall(r"\d+", asks)[0]) == 0]
+        elif "+" in asks:
+            right = [n for n in numbers if n == sum(map(int, re.findall(r"\d+", asks)))]
+        else:
+            right = [max(numbers) if "largest" in asks else min(numbers)]
+        assert right == [numbers[item.index]] and len(set(numbers)) == len(numbers)
+        word = general.categories(random)
+        kind = word.question.split(" is ")[1].removeprefix("not ").rstrip("?")
+        inside = [option in general.KINDS[kind] for option in word.options]
+        assert inside.count("not" not in word.question) == 1
+        assert inside[word.index] == ("not" not in word.question)
+
+
+def test_choices_are_items_whose_letter_is_the_answer() -> None:
+    item = general.categories(Random(4))
+    assert isinstance(item, Choice)
+    assert item.answer == f"({general.LETTERS[item.index]})"
+
+
+def test_documents_carry_every_skill_in_both_forms_with_weights() -> None:
+    seen = set()
+    for row in documents(Random(0), 2000):
+        seen.add((row["skill"], row["form"]))
+        weights = [weight for _, weight in row["segments"]]
+        assert weights[::2] == [0.1] * len(weights[::2]) and weights[1::2] == [1.0] * len(weights[1::2])
+    assert len(seen) == 2 * (7 + 1 + 3)
+
+
+def test_tuning_rows_are_distinct_boxed_and_of_varying_length() -> None:
+    tuning = list(tuning_rows(Random(0), 2000))
+    assert len({row["problem"] for row in tuning}) == len(tuning)
+    lengths = sorted(len(row["solution"]) for row in tuning)
+    assert lengths[-1] > 2.5 * lengths[0]
+    for row in tuning:
+        assert row["solution"].endswith(f"\\boxed{{{row['answer']}}}$.")
+        assert row["messages"][0] == {"role": "user", "content": row["problem"]}
+        assert row["messages"][1] == {"role": "assistant", "content": row["solution"]}
+
+
+def test_about_one_item_in_sixteen_is_held_out() -> None:
+    random = Random(5)
+    for generator in mathematics.SKILLS.values():
+        share = sum(held_out(generator(random)) for _ in range(3000)) / 3000
+        assert 0.03 < share < 0.1
+
+
+def test_the_expert_ends_with_the_box() -> None:
+    item = mathematics.sums(Random(0))
+    assert expert_answer(item).endswith(f"The answer is $\\boxed{{{item.answer}}}$.")
