@@ -77,7 +77,7 @@ class Policy(nn.Module):
         self.head = head
 
     def forward(self, batch: MicroBatch, step: int, autocast: bool) -> HeadOutput:
-        with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=autocast):
+        with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=autocast, cache_enabled=False):
             hidden = self.model.model(
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
@@ -107,11 +107,11 @@ class Trainer:
         if recipe.activation_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.policy = Policy(model, OTRHead(model.get_output_embeddings().weight, objective, seed=seed)).train()
-        if ranks.count > 1:
+        if ranks.sharded:
             parallel.shard(self.policy, model.model.layers, ranks, recipe.precision)
         self.policy.to(ranks.device)
         # Sharded, the shards are cast as they are gathered; alone, autocast casts at each use.
-        self._autocast = ranks.count == 1 and recipe.precision == "bfloat16"
+        self._autocast = not ranks.sharded and recipe.precision == "bfloat16"
         self.optimizer = torch.optim.AdamW(
             self.policy.parameters(),
             lr=recipe.learning_rate,

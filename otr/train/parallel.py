@@ -33,6 +33,8 @@ class Ranks:
     rank: int
     count: int
     device: torch.device
+    sharded: bool = False
+    """Whether the model is spread over the ranks by FSDP2."""
 
     @property
     def first(self) -> bool:
@@ -63,17 +65,25 @@ class Ranks:
 
 @contextmanager
 def started() -> Iterator[Ranks]:
-    """Join the ranks that torchrun started, if it did."""
+    """Join the ranks that torchrun started, if it did.
+
+    A single GPU is a group of one, so that the numbers are those of many: bfloat16 copies of float32 weights, layer by
+    layer. A single process without a GPU needs none of that.
+    """
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    if count == 1:
+    if count == 1 and device.type == "cpu":
         yield Ranks(rank, count, device)
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    yield Ranks(rank, count, device)
+    if count > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    else:
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group("nccl", store=store, rank=0, world_size=1)
+    yield Ranks(rank, count, device, sharded=True)
     dist.destroy_process_group()
 
 
@@ -89,7 +99,7 @@ def launch(module: str, arguments: list[str]) -> list[str]:
     rank = int(os.environ.get("RANK", "-1"))
     if options.gpus > 1 and rank < 0:
         torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={options.gpus}"]
-        command = ["-m", *torchrun, f"--shutdown-timeout={_SHUTDOWN_SECONDS}", "-m", module, *arguments]
+        command = ["-m", *torchrun, f"--shutdown-timeout={_SHUTDOWN_SECONDS}", "-m", "--", module, *arguments]
         os.execv(sys.executable, [sys.executable, *command])
     return [*arguments, "--log", f"{options.log}.rank{rank}"] if options.log and rank > 0 else arguments
 

@@ -41,7 +41,7 @@ class Shape:
 # On a CPU the first shape is the micro experiment's, the second shows memory, the third the ratio that is promised.
 CPU_SHAPES = [
     Shape(2000, 128, 512, chunk=2000, rounds=40),
-    Shape(512, 256, 151_936, chunk=128, rounds=3),
+    Shape(512, 256, 151_936, chunk=64, rounds=3),
     Shape(192, 1024, 151_936, chunk=192, rounds=3),
 ]
 GPU_SHAPES = [Shape(10_240, width, 151_936, chunk=4096, rounds=10) for width in (2048, 2560, 3584, 4096)]

@@ -136,8 +136,8 @@ def _program(task: Task, solution: str) -> Row:
 Layout = Callable[[int, Item], Row]
 MATHEMATICS: dict[str, tuple[Layout, int]] = {
     "stories": (_as_gsm8k, 100),
-    "fractions": (_as_math500, 100),
-    "sequences": (_as_olympiadbench, 100),
+    "fractions": (_as_math500, 80),
+    "sequences": (_as_olympiadbench, 80),
     "products": (_as_minerva, 80),
     "equations": (_as_amc, 40),
     "remainders": (_as_aime24, 30),

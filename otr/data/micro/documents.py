@@ -20,8 +20,8 @@ from otr.files import Row
 
 PROMPT_WEIGHT = 0.1
 SKILLS: dict[str, Generator] = mathematics.SKILLS | code.SKILLS | general.SKILLS
-SHARES = {name: 0.68 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
-SHARES |= {"code": 0.14, "choices": 0.06, "categories": 0.04, "puzzles": 0.08}
+SHARES = {name: 0.72 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
+SHARES |= {"code": 0.12, "choices": 0.06, "categories": 0.04, "puzzles": 0.06}
 """Share of each skill among the documents."""
 CHAT_SHARE = 0.45
 WORKED_SHARE = 0.85  # of the mathematical answers in either form; the rest states the answer alone

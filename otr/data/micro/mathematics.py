@@ -2,13 +2,13 @@
 
 | skill      | a problem                                               | what it tests                    |
 |------------|---------------------------------------------------------|----------------------------------|
-| sums       | What is 34+57-12?                                       | carries and borrows              |
-| products   | What is 34*7+58?                                        | partial products                 |
-| remainders | What is the remainder of 347 divided by 6?              | long division                    |
+| sums       | What is 34+7-6+9?                                       | carries and borrows              |
+| products   | What is 4*7+5*8?                                        | tables, adding two-digit numbers |
+| remainders | What is the remainder of 47 divided by 6?               | finding the nearest multiple     |
 | equations  | Solve 7x+15=64 for x.                                   | inverse operations               |
 | sequences  | What comes next: 3, 7, 13, 21?                          | finding a rule                   |
-| fractions  | What is $\\frac{3}{4}+\\frac{1}{6}$?                      | common denominators, LaTeX       |
-| stories    | Tom has 12 boxes with 8 pens each. Tom loses 17 pens... | translating words into steps     |
+| fractions  | What is $\\frac{3}{4}+\\frac{7}{8}$?                      | common denominators, LaTeX       |
+| stories    | Tom has 6 boxes with 8 pens each. Tom loses 7 pens...  | translating words into steps     |
 
 Formulas carry no spaces: fewer tokens to learn and to sample.
 """
@@ -19,92 +19,78 @@ from random import Random
 from otr.data.micro.items import Generator, Item
 
 NAMES = ("Ann", "Ben", "Tom", "Sue", "Max", "Eva")
-MOST_COMMON = 24  # largest common denominator
 THINGS = ("pens", "cups", "eggs", "nuts", "hats", "bags")
 
 
 def sums(random: Random) -> Item:
-    terms = [random.randint(10, 99) for _ in range(random.choice((2, 3)))]
-    expression, total, short, expert = str(terms[0]), terms[0], [], []
-    for term in terms[1:]:
-        sign = "+" if term > total or random.random() < 0.5 else "-"
+    total = random.randint(10, 60)
+    expression, short, expert = str(total), [], []
+    for _ in range(random.randint(2, 4)):
+        term = random.randint(2, 9)
+        sign = random.choice("+-") if total > 9 else "+"
         result = total + term if sign == "+" else total - term
         expression += f"{sign}{term}"
         short.append(f"{total}{sign}{term}={result}")
-        expert += [_columns(total, sign, term), short[-1]]
+        expert.append(_over_ten(total, sign, term))
         total = result
     wording = random.choice(("What is {}?", "Compute {}.", "Find the value of {}."))
-    # A single sum has nothing shorter than its answer to show.
     return Item(
-        "sums",
-        f"sums {expression}",
-        wording.format(expression),
-        str(total),
-        "\n".join(short) if len(short) > 1 else "",
-        "\n".join(expert),
+        "sums", f"sums {expression}", wording.format(expression), str(total), "\n".join(short), "\n".join(expert)
     )
 
 
-def _columns(left: int, sign: str, right: int) -> str:
-    """Column by column from the units: 34+57 gives "4+7=11 3+5+1=9"."""
-    steps, carry = [], 0
-    for position in range(max(len(str(left)), len(str(right)))):
-        a, b = left // 10**position % 10, right // 10**position % 10
-        kept = f"{sign}{carry}" if carry else ""
-        if sign == "+":
-            steps.append(f"{a}+{b}{kept}={a + b + carry}")
-            carry = int(a + b + carry > 9)
-        else:
-            borrow = int(a - b - carry < 0)
-            steps.append(f"{a + 10 * borrow}-{b}{kept}={a + 10 * borrow - b - carry}")
-            carry = borrow
-    return " ".join(steps)
+def _over_ten(total: int, sign: str, digit: int) -> str:
+    """Adding or subtracting a digit, by way of the full ten where one is crossed: "38+7=38+2+5=40+5=45"."""
+    result = total + digit if sign == "+" else total - digit
+    first = 10 - total % 10 if sign == "+" else total % 10
+    ten = total + first if sign == "+" else total - first
+    if not 0 < first < digit:
+        return f"{total}{sign}{digit}={result}"
+    return f"{total}{sign}{digit}={total}{sign}{first}{sign}{digit - first}={ten}{sign}{digit - first}={result}"
 
 
 def products(random: Random) -> Item:
-    a, b, c = random.randint(11, 99), random.randint(3, 9), random.randint(2, 99)
-    sign = "+" if c > a * b or random.random() < 0.5 else "-"
-    tens, units = a // 10 * 10, a % 10
-    result = a * b + c if sign == "+" else a * b - c
-    last = f"{a * b}{sign}{c}={result}"
-    expert = [f"{tens}*{b}={tens * b}"]
-    if units:
-        expert = [f"{tens}*{b}={tens * b} {units}*{b}={units * b}", f"{tens * b}+{units * b}={a * b}"]
-    expression = f"{a}*{b}{sign}{c}"
+    a, b, c, d = (random.randint(2, 9) for _ in range(4))
+    left, right = a * b, c * d
+    sign = "-" if left >= right and random.random() < 0.5 else "+"
+    result = left + right if sign == "+" else left - right
+    expression = f"{a}*{b}{sign}{c}*{d}"
+    parts, last = f"{a}*{b}={left}\n{c}*{d}={right}", f"{left}{sign}{right}={result}"
+    tens, units = right // 10 * 10, right % 10
+    expert = last
+    if tens and units:
+        middle = left + tens if sign == "+" else left - tens
+        expert = f"{left}{sign}{tens}={middle}\n{_over_ten(middle, sign, units)}"
     wording = random.choice(("What is {}?", "Compute {}.", "Find the value of {}."))
     return Item(
         "products",
         f"products {expression}",
         wording.format(expression),
         str(result),
-        f"{a}*{b}={a * b}\n{last}",
-        "\n".join([*expert, last]),
+        f"{parts}\n{last}",
+        f"{parts}\n{expert}",
     )
 
 
 def remainders(random: Random) -> Item:
-    number, divisor = random.randint(30, 999), random.randint(3, 9)
-    rest, expert = 0, []
-    for digit in str(number):
-        rest = rest * 10 + int(digit)
-        expert.append(f"{rest}={rest // divisor}*{divisor}+{rest % divisor}")
-        rest %= divisor
-    short = f"{number}={number // divisor}*{divisor}+{rest}"
+    divisor = random.randint(3, 9)
+    quotient, rest = random.randint(2, 20), random.randrange(divisor)
+    number, below, above = quotient * divisor + rest, quotient * divisor, (quotient + 1) * divisor
     wording = random.choice(("What is the remainder of {} divided by {}?", "Find the remainder of {} divided by {}."))
     return Item(
         "remainders",
         f"remainders {number}%{divisor}",
         wording.format(number, divisor),
         str(rest),
-        short,
-        "\n".join(expert),
+        f"{number}={quotient}*{divisor}+{rest}",
+        f"{quotient}*{divisor}={below} {quotient + 1}*{divisor}={above}\n{number}-{below}={rest}",
     )
 
 
 def equations(random: Random) -> Item:
-    x, a = random.randint(1, 20), random.randint(2, 9)
-    b = random.choice((-1, 1)) * random.randint(1, 50)
-    c = random.randint(1, a - 1) if random.random() < 0.3 else 0
+    x, a = random.randint(1, 12), random.randint(2, 9)
+    b = random.choice((-1, 1)) * random.randint(1, 20)
+    c = random.randint(1, a - 1) if random.random() < 0.25 else 0
     right = (a - c) * x + b
     equation = f"{a}x{b:+d}={_times_x(c)}{right:+d}" if c else f"{a}x{b:+d}={right}"
     rest, inverse = _times_x(a - c), "-" if b > 0 else "+"
@@ -125,7 +111,7 @@ def _times_x(factor: int) -> str:
 
 
 def sequences(random: Random) -> Item:
-    kind = random.choice((_steady, _growing, _ratio, _pairs))
+    kind = random.choice((_steady, _steady, _growing, _growing, _ratio, _pairs))
     terms, rule, final = kind(random)
     shown = ", ".join(map(str, terms[:4]))
     steps = " ".join(f"{right}-{left}={right - left}" for left, right in zip(terms[:3], terms[1:4], strict=True))
@@ -138,22 +124,22 @@ def sequences(random: Random) -> Item:
 
 
 def _steady(random: Random) -> tuple[list[int], str, str]:
-    step = random.choice((-1, 1)) * random.randint(2, 20)
+    step = random.choice((-1, 1)) * random.randint(2, 9)
     start = random.randint(1, 60) + (5 * abs(step) if step < 0 else 0)
     terms = [start + step * index for index in range(5)]
     return terms, f"Add {step} each time.", f"{terms[3]}{step:+d}={terms[4]}"
 
 
 def _growing(random: Random) -> tuple[list[int], str, str]:
-    start, step, growth = random.randint(1, 40), random.randint(1, 10), random.randint(1, 5)
+    start, step, growth = random.randint(1, 30), random.randint(1, 8), random.randint(1, 3)
     terms = [start + step * index + growth * index * (index - 1) // 2 for index in range(5)]
     last = step + 3 * growth
     return terms, f"The steps grow by {growth}.", f"{last - growth}+{growth}={last}\n{terms[3]}+{last}={terms[4]}"
 
 
 def _ratio(random: Random) -> tuple[list[int], str, str]:
-    ratio, shift = random.choice((2, 3)), random.randint(0, 9)
-    terms = [random.randint(1, 12)]
+    ratio, shift = 2, random.randint(0, 5)
+    terms = [random.randint(1, 9)]
     for _ in range(4):
         terms.append(terms[-1] * ratio + shift)
     product = terms[3] * ratio
@@ -161,42 +147,40 @@ def _ratio(random: Random) -> tuple[list[int], str, str]:
 
 
 def _pairs(random: Random) -> tuple[list[int], str, str]:
-    terms = [random.randint(1, 30), random.randint(1, 30)]
+    terms = [random.randint(1, 15), random.randint(1, 15)]
     for _ in range(3):
         terms.append(terms[-1] + terms[-2])
     return terms, "Add the last two.", f"{terms[2]}+{terms[3]}={terms[4]}"
 
 
 def fractions(random: Random) -> Item:
-    common = MOST_COMMON + 1
-    while common > MOST_COMMON:
-        (a, b), (c, d) = (_fraction(random) for _ in range(2))
-        common = b * d // gcd(b, d)
+    while True:
+        (a, b), (c, d) = ((random.randint(1, 9), random.choice((2, 3, 4, 5, 6, 8, 9, 10, 12))) for _ in range(2))
+        common = max(b, d)
+        if common % min(b, d) == 0:
+            break
     left, right = a * common // b, c * common // d
     sign = "+" if left <= right or random.random() < 0.6 else "-"
     top = left + right if sign == "+" else left - right
     shared = gcd(top, common)
-    answer = latex(top // shared, common // shared)
     expression = f"{latex(a, b)}{sign}{latex(c, d)}"
-    short = [f"{latex(left, common)}{sign}{latex(right, common)}={latex(top, common)}"]
-    expert = [f"Use {common}."] if b == d else [f"{b}*{common // b}={common} {d}*{common // d}={common}"]
-    if b != d:
-        expert.append(f"{a}*{common // b}={left} {c}*{common // d}={right}")
+    expert = [
+        f"{above}*{common // below}={above * common // below} {below}*{common // below}={common}"
+        for above, below in ((a, b), (c, d))
+        if below != common
+    ]
     expert.append(f"{left}{sign}{right}={top}")
     if shared > 1:
         expert.append(f"{top}/{shared}={top // shared} {common}/{shared}={common // shared}")
     wording = random.choice(("What is ${}$?", "Compute ${}$.", "Find the value of ${}$."))
-    key = f"fractions {expression}"
-    return Item("fractions", key, wording.format(expression), answer, "\n".join(short), "\n".join(expert))
-
-
-def _fraction(random: Random) -> tuple[int, int]:
-    """A reduced fraction below two; denominators 2 to 12."""
-    while True:
-        below = random.choice((2, 3, 4, 5, 6, 8, 9, 10, 12))
-        above = random.randint(1, 2 * below - 1)
-        if gcd(above, below) == 1:
-            return above, below
+    return Item(
+        "fractions",
+        f"fractions {expression}",
+        wording.format(expression),
+        latex(top // shared, common // shared),
+        latex(top, common),
+        "\n".join(expert),
+    )
 
 
 def latex(above: int, below: int) -> str:
@@ -205,7 +189,7 @@ def latex(above: int, below: int) -> str:
 
 def stories(random: Random) -> Item:
     name, thing = random.choice(NAMES), random.choice(THINGS)
-    groups, each = random.randint(2, 9), random.randint(2, 12)
+    groups, each = random.randint(2, 9), random.randint(2, 9)
     opening, total = f"{name} has {groups} boxes with {each} {thing} each.", groups * each
     key = [str(groups), str(each)]
     short, expert = [f"{groups}*{each}={total}"], [f"{name} has {groups}*{each}={total} {thing}."]
@@ -222,7 +206,7 @@ def stories(random: Random) -> Item:
 def _event(random: Random, name: str, thing: str, total: int) -> tuple[str, str, int, str]:
     """One change of the count: (sentence, formula, new count, its content without the wording)."""
     kinds = ["buys", "finds", "doubles"] + ["gives", "loses"] * (total > 3) + ["halves"] * (total % 2 == 0)
-    kind, amount = random.choice(kinds), random.randint(2, max(2, min(30, total - 1)))
+    kind, amount = random.choice(kinds), random.randint(2, max(2, min(9, total - 1)))
     if kind == "doubles":
         return f"{name} then doubles the {thing}.", f"{total}*2={total * 2}", total * 2, "*2"
     if kind == "halves":

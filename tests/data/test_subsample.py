@@ -1,0 +1,128 @@
+"""Which rows of a source are trained on."""
+
+from bisect import bisect_left
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from data.tokenizers_by_template import CHATML, byte_tokenizer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otr.config import Dataset, Lengths
+from otr.data.sources import Folders
+from otr.data.subsample import examples, length_uniform, main, subset
+from otr.errors import UserError
+from otr.files import read_json, write_jsonl
+
+ROWS = [{"id": number, "problem": "p", "response": "r", "tokens": 1 + number % 100} for number in range(1000)]
+
+
+def dataset(**changes: Any) -> Dataset:
+    settings = {"source": {"path": "rows.jsonl"}, "problem": "problem", "solution": "solution", "tokenizer": "tiny"}
+    return Dataset.model_validate(settings | changes)
+
+
+@given(st.integers(1, 9), st.integers(1, 120), st.integers(0, 3))
+@settings(max_examples=50)
+def test_intervals_give_equally_many(intervals: int, size: int, seed: int) -> None:
+    lengths = Lengths(minimum=10, maximum=91, intervals=intervals)
+    chosen = length_uniform(ROWS, lengths, size, seed)
+    assert len(chosen) == len({row["id"] for row in chosen}) == size
+    assert all(10 < row["tokens"] <= 91 for row in chosen)
+    counts = Counter(bisect_left(lengths.edges, row["tokens"]) - 1 for row in chosen)
+    share, rest = divmod(size, intervals)
+    assert [counts[number] for number in range(intervals)] == [share + (number < rest) for number in range(intervals)]
+
+
+def test_a_length_at_an_edge_is_in_the_interval_below() -> None:
+    lengths = Lengths(minimum=0, maximum=20, intervals=2)
+    rows = [{"id": number, "tokens": tokens} for number, tokens in enumerate((10, 11, 20, 21))]
+    assert {row["tokens"] for seed in range(9) for row in length_uniform(rows, lengths, 2, seed)} == {10, 11, 20}
+    with pytest.raises(UserError, match="1-10: 1 of 2, 11-20: 2 of 2"):
+        length_uniform(rows, lengths, 4, seed=0)
+
+
+def test_too_few_in_an_interval_is_one_line_with_the_counts() -> None:
+    with pytest.raises(UserError) as caught:
+        length_uniform(ROWS, Lengths(minimum=0, maximum=200, intervals=2), 40, seed=0)
+    assert str(caught.value) == (
+        "too few examples in an interval of lengths in tokens (1-100: 1000 of 20, 101-200: 0 of 20); "
+        "lower size or intervals"
+    )
+
+
+@pytest.mark.parametrize("lengths", [None, Lengths(minimum=0, maximum=100, intervals=4)])
+def test_a_seed_decides_and_source_order_is_kept(lengths: Lengths | None) -> None:
+    wanted = dataset(size=60, lengths=lengths and lengths.model_dump())
+    first, again, other = (subset(ROWS, wanted, seed) for seed in (0, 0, 1))
+    assert first == again != other
+    assert [row["id"] for row in first] == sorted(row["id"] for row in first)
+
+
+def test_more_than_there_are_is_refused() -> None:
+    with pytest.raises(UserError, match="1001 examples are asked for, the source has 1000 usable ones"):
+        subset(ROWS, dataset(size=1001), seed=0)
+    assert subset(ROWS, dataset(), seed=0) == ROWS
+
+
+def test_only_verified_rows_are_used(tmp_path: Path) -> None:
+    verified = [True, False, "true", 1, True]
+    rows = [{"problem": f"p{n}", "solution": f" s{n} ", "verified": flag} for n, flag in enumerate(verified)]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    folders = Folders(tmp_path, tmp_path)
+    found = examples(dataset(only_if="verified"), folders, lambda texts: [len(text) for text in texts])
+    assert found == [
+        {"id": 0, "problem": "p0", "response": "s0", "tokens": 2},
+        {"id": 4, "problem": "p4", "response": "s4", "tokens": 2},
+    ]
+    assert len(examples(dataset(), folders, lambda texts: [len(text) for text in texts])) == 5
+
+
+def experiment(folder: Path, **changes: Any) -> list[str]:
+    """An experiment file, its rows and tokenizer; returns the command's options."""
+    rows = [{"problem": f"{n}?", "solution": "x" * (1 + n % 40)} for n in range(200)]
+    write_jsonl(folder / "rows.jsonl", rows)
+    byte_tokenizer(CHATML).save_pretrained(folder / "tokenizer")
+    protocol = {"prompt": "chat", "temperature": 0.0, "top_p": 1.0}
+    content = {
+        "name": "tiny", "description": "", "context": 64, "seed": 3, "models": {"tiny": {"label": "T", "path": "x"}},
+        "datasets": {"lines": dataset(**changes).model_dump(mode="json")}, "training": {"dataset": "lines"},
+        "methods": {}, "protocols": {"base": protocol, "tuned": protocol}, "benchmarks": {}, "tables": {},
+    }  # fmt: skip
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(content))
+    places = {"experiment": "tiny.yaml", "data": "", "tokenizer": "tokenizer", "out": "out"}
+    return ["--dataset", "lines", *(word for name, at in places.items() for word in (f"--{name}", str(folder / at)))]
+
+
+def test_the_command_writes_rows_summary_and_histogram(tmp_path: Path) -> None:
+    arguments = experiment(tmp_path, size=30, lengths={"minimum": 0, "maximum": 30, "intervals": 3})
+    main(arguments)
+    table = pd.read_parquet(tmp_path / "out" / "train.parquet")
+    assert list(table.columns) == ["id", "problem", "response", "tokens"]
+    assert (table["tokens"] == table["response"].str.len()).all()
+    summary = read_json(tmp_path / "out" / "summary.json")
+    assert summary["response_tokens"]["edges"] == [0, 10, 20, 30]
+    assert summary["response_tokens"]["histogram"] == [10, 10, 10]
+    assert summary["examples"] == 30
+    assert summary["usable_rows_in_source"] == 200
+    assert (tmp_path / "out" / "lengths.png").stat().st_size > 1000
+    before = (tmp_path / "out" / "train.parquet").read_bytes()
+    main(arguments)
+    assert (tmp_path / "out" / "train.parquet").read_bytes() == before
+
+
+def test_the_command_names_file_and_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = experiment(tmp_path, size=30, lengths={"minimum": 0, "maximum": 80, "intervals": 2})
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "tiny.yaml: datasets.lines: too few examples in an interval of lengths in tokens "
+        "(1-40: 200 of 15, 41-80: 0 of 15); lower size or intervals"
+    )
+    assert not (tmp_path / "out").exists()
