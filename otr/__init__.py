@@ -1,6 +1,6 @@
 """One-Token Rollout: the loss, the trainer and the reproduction of the paper's tables.
 
-    from otr import Objective, OTRHead, otr_loss
+from otr import Objective, OTRHead, otr_loss
 """
 
 from typing import TYPE_CHECKING, Any

@@ -384,7 +384,7 @@ def _problem(kind: type[BaseModel], keys: list[Any], error: Any) -> str:
         return f"unknown key; allowed: {', '.join(_fields(kind, keys[:-1]))}"
     if error["type"] == "missing":
         return "this key is missing"
-    message = error["msg"].removeprefix("Value error, ")
+    message: str = error["msg"].removeprefix("Value error, ")
     found = error["input"]
     if error["type"] == "value_error" or isinstance(found, dict | list):
         return message

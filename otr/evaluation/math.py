@@ -1,11 +1,11 @@
 """Verdicts and scores of one checkpoint's mathematics benchmarks, from the completions alone: no model is loaded.
 
-In: problems and samples.jsonl.gz. Out, a benchmark: verdicts.jsonl.gz, one line a completion in the order of the samples
+In: problems and samples.jsonl.gz. Out, a benchmark: verdicts.jsonl.gz, a line a completion in the order of the samples
 
     {"problem": "0", "sample": 2, "gold": ["72"], "correct": true, "answer": "72", "how": "boxed", "reason": "same"}
 
-and score.json: mean@k in percent with its standard error (otr/evaluation/score.py says how), counts, the protocol with one
-exact prompt, and where it all came from.
+and score.json: mean@k in percent with its standard error (otr/evaluation/score.py says how), counts, the protocol with
+one exact prompt, and where it all came from.
 """
 
 import os

@@ -12,7 +12,6 @@ goes on where it stopped, and a benchmark that is added later leaves the others'
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +68,9 @@ def plan(
     for problem, prompt in prompts.items():
         if len(prompt.ids) + decoding.max_tokens > experiment.context:
             raise UserError(
-                f"benchmarks.{benchmark}: the prompt of problem {problem} has {len(prompt.ids)} tokens; with max_tokens "
-                f"{decoding.max_tokens} that is over the context of {experiment.context}; raise context or lower max_tokens"
+                f"benchmarks.{benchmark}: the prompt of problem {problem} has {len(prompt.ids)} tokens; with "
+                f"max_tokens {decoding.max_tokens} that is over the context of {experiment.context}; raise context or "
+                "lower max_tokens"
             )
         for sample in range(1 if protocol.greedy else settings.samples):
             seed = None if protocol.greedy else seed_of(experiment.seed, benchmark, problem, sample)

@@ -1,7 +1,7 @@
 """Make the base checkpoint of a model: pre-train it, convert it, or point to where it lies.
 
-    python -m otr.models --experiment workflow/experiments/micro.yaml --model small --generated results/micro/generated \\
-        --out results/micro/train/small/base/checkpoint
+    python -m otr.models --experiment workflow/experiments/micro.yaml --model small \\
+        --generated results/micro/generated --out results/micro/train/small/base/checkpoint
 
 --out becomes a checkpoint folder, or a symbolic link to one (a local folder, the hub's cache). Beside it run.json says
 where it came from.

@@ -6,6 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from otr.train.checkpoint import export
+from otr.train.parallel import Ranks
 
 
 def convert(file: Path, out: Path) -> None:
@@ -18,4 +19,4 @@ def convert(file: Path, out: Path) -> None:
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(loaded.state_dict())
-    export(out, model, tokenizer, torch.float32)
+    export(out, model, tokenizer, "float32", Ranks(rank=0, count=1, device=torch.device("cpu")))

@@ -16,6 +16,7 @@ from otr.evaluation.engine import Completion, Request, TransformersEngine, engin
 from otr.evaluation.problems import main as make_problems
 from otr.evaluation.protocols import Asker, Decoding
 from otr.evaluation.sample import Job, finish, generation_stops, plan, run_jobs, seed_of, stored
+from otr.files import read_jsonl
 
 EXPERIMENT = config.load(config.experiment_file("micro"))
 
@@ -139,7 +140,7 @@ def test_vllm_and_transformers_agree_when_greedy(problem_folder: Path, tiny_chec
         texts[engine] = [
             (row["problem"], row["completion"], row["finish"], row["tokens"])
             for name in ("sums", "stories")
-            for row in map(json.loads, gzip.open(out / name / "samples.jsonl.gz", "rt"))
+            for row in read_jsonl(out / name / "samples.jsonl.gz")
         ]
     assert len(texts["vllm"]) == 12
     assert texts["vllm"] == texts["transformers"]
