@@ -24,6 +24,9 @@ from otr.stage import Stage
 _MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "checkpoint_minutes"}
 """Keys of a recipe that a run may be resumed with other values of."""
 
+_USUAL_SPEED = 4e14
+"""Floating-point operations a second that a GPU is expected to do: 40 % of an H100's 989 TFLOP/s."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     from otr.train import parallel
@@ -49,6 +52,7 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     from otr.figures import training_curves
     from otr.provenance import provenance
     from otr.train import checkpoint
+    from otr.train.footprint import expected_memory, training_flops
     from otr.train.loop import train
 
     recipe, method = experiment.recipe(options.run), experiment.methods[options.run]
@@ -70,6 +74,12 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
             say(
                 f"{title}: {len(data)} examples, {dropped} over max_length dropped, {ranks.count} x {ranks.device.type}"
             )
+        lengths = [len(example.tokens.ids) for example in data]
+        flops = recipe.epochs * training_flops(trainer.model, lengths)
+        if ranks.first and ranks.device.type == "cuda":
+            expected = expected_memory(trainer.model, recipe, ranks.count)
+            hours = flops / ranks.count / _USUAL_SPEED / 3600
+            say(f"{title}: expects {expected}, {hours:.2g} hours at {_USUAL_SPEED / 1e12:.0f} TFLOP/s a GPU")
         metrics = train(trainer, data, resume, title)
         checkpoint.export(options.out / "checkpoint", trainer.model, tokenizer, recipe.precision, ranks)
         if not ranks.first:
@@ -86,13 +96,17 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
             "tokens_per_second": round(sum(row["tokens"] for row in metrics) / seconds),
             "device": ranks.device.type,
             "ranks": ranks.count,
+            "teraflops_a_rank": round(flops / seconds / ranks.count / 1e12, 4),
             "peak_memory_gb": round(ranks.peak_memory() / 1e9, 2),
         }
         names = {"experiment": experiment.name, "model": options.model, "run": options.run}
         write_json(options.out / "run.json", names | settings | totals | {"provenance": provenance()})
         shutil.rmtree(resume)
     last = metrics[-1]
-    return f"{title}: {len(metrics)} steps, loss {last['loss']:.4f}, nll {last['nll']:.4f}"
+    return (
+        f"{title}: {len(metrics)} steps, loss {last['loss']:.4f}, nll {last['nll']:.4f}, "
+        f"{totals['tokens_per_second']} tokens/s, at most {totals['peak_memory_gb']} GB"
+    )
 
 
 def _prepare(experiment: Experiment, options: Any, ranks: Any) -> tuple[Any, list[Any], int, Any]:

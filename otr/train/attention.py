@@ -72,7 +72,10 @@ def _repeat(states: Tensor, heads: int) -> Tensor:
 
 def attends_fully(config: Any) -> bool:
     """Whether every layer sees all earlier tokens of its sequence, as packed attention does."""
-    return all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or [])
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:
+        return getattr(config, "sliding_window", None) is None
+    return all(kind == "full_attention" for kind in kinds)
 
 
 AttentionInterface.register(PACKED, packed_attention)

@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
@@ -133,7 +134,7 @@ def load(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> int
 def export(folder: Path, model: Any, tokenizer: Any, precision: str, ranks: Ranks) -> None:
     """Write the final checkpoint, its weights rounded to `precision` (the name of a torch type), with a
     generation_config that holds the stop tokens and nothing that would change sampling behind a reader's back.
-    All ranks give their shards, the first one writes."""
+    All ranks give their shards, the first one writes. UserError when it cannot be written."""
     from transformers import GenerationConfig
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -149,9 +150,15 @@ def export(folder: Path, model: Any, tokenizer: Any, precision: str, ranks: Rank
         eos_token_id=stop, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
     )
     model.config.dtype = dtype
-    with replacing(folder) as target:
-        model.save_pretrained(target, state_dict=state)
-        tokenizer.save_pretrained(target)
+    try:
+        with replacing(folder) as target:
+            model.save_pretrained(target, state_dict=state)
+            tokenizer.save_pretrained(target)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: the final checkpoint cannot be written ({_reason(error)}); make room and run again, which goes "
+            "on from the last resumable checkpoint"
+        ) from None
 
 
 def _transfer(move: Any, folder: Path, policy: Any, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:

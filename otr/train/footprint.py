@@ -71,4 +71,4 @@ def training_flops(model: Any, lengths: list[int]) -> float:
         parameters -= model.get_input_embeddings().weight.numel()
     width = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
     attention = 6 * config.num_hidden_layers * width * sum(length**2 for length in lengths)
-    return 6.0 * parameters * sum(lengths) + attention
+    return float(6 * parameters * sum(lengths) + attention)

@@ -121,6 +121,17 @@ def test_a_full_disk_is_one_error_and_keeps_the_previous_checkpoint(run: Run) ->
     assert_undisturbed(run, "full")
 
 
+def test_a_disk_full_at_the_end_is_one_error(run: Run) -> None:
+    run.write(checkpoint_minutes=60.0)
+    errors = run.finish("full-at-the-end", status=2, largest_file=len(run.weights("undisturbed")) - 1)
+    (message,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert "the final checkpoint cannot be written" in message
+    assert "Traceback" not in errors
+    assert {path.name for path in (run.folder / "full-at-the-end").iterdir()} == {".resume"}
+    run.finish("full-at-the-end")
+    assert_undisturbed(run, "full-at-the-end")
+
+
 def test_other_settings_start_afresh(run: Run) -> None:
     interrupted(run, "changed")
     run.write(learning_rate=2e-3)

@@ -68,4 +68,5 @@ def weights(made: Trainer) -> Tensor:
 
 def distance(found: Tensor, expected: Tensor) -> float:
     """Norm of the difference over the norm of what is expected."""
-    return float((found.double() - expected.double()).norm() / expected.double().norm())
+    found, expected = found.detach().double(), expected.detach().double()
+    return float((found - expected).norm() / expected.norm())
