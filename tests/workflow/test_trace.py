@@ -1,0 +1,103 @@
+"""Every number of a really built table, followed by hand down to completions."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkouts import MICRO, Checkout
+
+from otr import config
+
+pytestmark = pytest.mark.slow
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.fixture
+def results(built: Checkout) -> Path:
+    return built.folder / "results" / "micro"
+
+
+def test_every_cell_is_its_share_of_correct_verdicts(results: Path) -> None:
+    with (results / "tables" / "table1.csv").open() as file:
+        cells = list(csv.DictReader(file))
+    by_row: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        folder = results / "eval" / cell["model"] / cell["run"] / cell["benchmark"]
+        if not folder.exists():  # an average
+            mean = sum(by_row[cell["model"], cell["run"]]) / 7
+            assert float(cell["value"]) == pytest.approx(mean, abs=0.00501)
+            continue
+        correct = [line["correct"] for line in lines(folder / "verdicts.jsonl.gz")]
+        share = 100 * sum(correct) / len(correct)
+        assert float(cell["value"]) == pytest.approx(share, abs=0.00501)
+        by_row.setdefault((cell["model"], cell["run"]), []).append(share)
+    assert len(by_row) == 6 and {len(row) for row in by_row.values()} == {7}
+
+
+def test_marks_follow_from_the_cells(results: Path) -> None:
+    with (results / "tables" / "table1.csv").open() as file:
+        cells = {(c["model"], c["run"], c["benchmark"]): c for c in csv.DictReader(file)}
+    for (model, run, benchmark), cell in cells.items():
+        value = float(cell["value"])
+        assert (cell["dagger"] == "1") == (run != "base" and value < float(cells[model, "base", benchmark]["value"]))
+        best = max(float(cells[model, other, benchmark]["value"]) for other in ("sft", "otr"))
+        assert (cell["bold"] == "1") == (run != "base" and value == best)
+
+
+def test_a_completion_has_its_prompt_seed_and_verdict(built: Checkout, results: Path) -> None:
+    experiment = config.load(built.folder / MICRO)
+    for run, samples in (("base", 1), ("otr", 2)):
+        folder = results / "eval" / "small" / run / "stories"
+        completions, verdicts = lines(folder / "samples.jsonl.gz"), lines(folder / "verdicts.jsonl.gz")
+        problems = lines(results / "problems" / "stories" / "problems.jsonl")
+        assert len(completions) == len(verdicts) == samples * len(problems)
+        for completion, verdict in zip(completions, verdicts, strict=True):
+            assert (completion["problem"], completion["sample"]) == (verdict["problem"], verdict["sample"])
+            problem = problems[int(completion["problem"])]
+            assert problem["problem"] in completion["prompt"]
+            assert verdict["gold"] == problem["gold"]["answers"]
+            assert completion["tokens"] <= experiment.protocol(run).max_tokens
+        if run == "base":
+            assert completions[0]["prompt"].count("Question:") == 6  # five demonstrations and the problem
+
+
+def test_a_score_says_where_it_came_from(results: Path) -> None:
+    score = json.loads((results / "eval" / "large" / "sft" / "sums" / "score.json").read_text())
+    assert score["example_prompt"].startswith("<|im_start|>user\n")
+    assert score["protocol"]["temperature"] == 0.7 and score["protocol"]["top_p"] == 0.8
+    origin = score["provenance"]
+    assert {"commit", "versions", "seed", "engine", "checkpoint_sha256", "problems_sha256", "model_origin"} <= set(
+        origin
+    )
+    run = json.loads((results / "train" / "large" / "sft" / "run.json").read_text())
+    assert run["recipe"]["learning_rate"] == 3e-4
+    assert run["examples"] == 96
+
+
+def test_a_run_shows_how_it_trained(results: Path) -> None:
+    for run in ("sft", "otr"):
+        folder = results / "train" / "small" / run
+        steps = lines(folder / "metrics.jsonl")
+        assert [step["step"] for step in steps] == list(range(1, 13))
+        assert {"loss", "nll", "gt_count", "gt_probability", "entropy", "learning_rate"} <= set(steps[0])
+        assert (folder / "checkpoint" / "model.safetensors").exists()
+        assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
+        assert not (folder / ".resume").exists()
+
+
+def test_the_selected_table_is_a_copy(built: Checkout, results: Path) -> None:
+    assert (built.folder / "results/table1.md").read_bytes() == (results / "tables" / "table1.md").read_bytes()
+    assert "micro" in (built.folder / "results/table1.md").read_text()
+
+
+def test_logs_hold_the_chatter(built: Checkout, results: Path) -> None:
+    assert {"generate.log", "base-small.log", "train-small-otr.log", "sample-small-otr.log"} <= {
+        file.name for file in (results / "logs").iterdir()
+    }
