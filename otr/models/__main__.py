@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
             from otr.models.pretrain import pretrain
 
             documents = options.generated / "documents.jsonl.gz"
-            pretrain(model.pretrain, documents, options.out, experiment.seed, experiment.threads)
+            title = f"pre-train {options.model}"
+            pretrain(model.pretrain, documents, options.out, experiment.seed, experiment.threads, title)
         elif model.gguf is not None:
             from otr.models.gguf import convert
 

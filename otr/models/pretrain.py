@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
-from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, replacing, write_jsonl
 from otr.models.settings import PretrainSettings
+from otr.progress import Progress
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
@@ -186,7 +186,9 @@ def schedule(step: int, settings: PretrainSettings) -> float:
     return min(rise, max(0.02, min(1.0, fall)))
 
 
-def pretrain(settings: PretrainSettings, documents: Path, out: Path, seed: int = 0, threads: int = 1) -> None:
+def pretrain(
+    settings: PretrainSettings, documents: Path, out: Path, seed: int = 0, threads: int = 1, title: str = "pre-training"
+) -> None:
     """Train on the first documents that fill steps x rows rows and write the checkpoint folder `out`.
 
     UserError when the documents do not suffice.
@@ -198,7 +200,7 @@ def pretrain(settings: PretrainSettings, documents: Path, out: Path, seed: int =
     tokenizer = train_tokenizer(itertools.islice(texts, TOKENIZER_DOCUMENTS), settings.vocabulary, settings.positions)
     ids, weights = training_rows(settings, documents, tokenizer)
     model = build_model(settings, tokenizer)
-    metrics = train(model, ids, weights, settings, f"pre-training {out.name}")
+    metrics = train(model, ids, weights, settings, title)
     with replacing(out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -219,35 +221,40 @@ def training_rows(
 def train(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor, settings: PretrainSettings, title: str) -> list[Row]:
     """Train `model` in place, each row once in its order; returns the metrics."""
     optimizers = build_optimizers(model, settings)
-    peaks = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
-    metrics, losses = [], []
-    progress = tqdm(range(settings.steps), desc=title, unit="step", mininterval=2.0)
-    for step in progress:
-        batch = slice(step * settings.rows, (step + 1) * settings.rows)
-        share = schedule(step, settings)
-        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-        for group, peak in zip(groups, peaks, strict=True):
-            group["lr"] = peak * share
-        loss = weighted_loss(model, ids[batch], weights[batch])
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        losses.append(loss.item())
-        if (step + 1) % METRICS_INTERVAL == 0 or step + 1 == settings.steps:
-            mean = sum(losses) / len(losses)
-            metrics.append(
-                {
-                    "step": step + 1,
-                    "loss": round(mean, 6),
-                    "learning_rate": settings.learning_rate * share,
-                    "tokens": (step + 1) * settings.rows * settings.row_tokens,
-                }
-            )
-            progress.set_postfix_str(f"loss {mean:.3f}")
-            losses = []
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    peaks = [group["lr"] for group in groups]
+    metrics: list[Row] = []
+    losses: list[float] = []
+    with Progress(title, settings.steps, "steps") as progress:
+        for step in range(settings.steps):
+            share = schedule(step, settings)
+            for group, peak in zip(groups, peaks, strict=True):
+                group["lr"] = peak * share
+            batch = slice(step * settings.rows, (step + 1) * settings.rows)
+            losses.append(_step(model, optimizers, ids[batch], weights[batch]))
+            if (step + 1) % METRICS_INTERVAL == 0 or step + 1 == settings.steps:
+                metrics.append(
+                    {
+                        "step": step + 1,
+                        "loss": round(sum(losses) / len(losses), 6),
+                        "learning_rate": settings.learning_rate * share,
+                        "tokens": (step + 1) * settings.rows * settings.row_tokens,
+                    }
+                )
+                losses = []
+            progress.update(note=f"loss {metrics[-1]['loss']:.3f}" if metrics else "")
     return metrics
+
+
+def _step(model: Qwen3ForCausalLM, optimizers: list[torch.optim.Optimizer], ids: Tensor, weights: Tensor) -> float:
+    """One step of all optimizers on one batch; returns its loss."""
+    loss = weighted_loss(model, ids, weights)
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss.item()
 
 
 def build_optimizers(model: Qwen3ForCausalLM, settings: PretrainSettings) -> list[torch.optim.Optimizer]:
