@@ -52,4 +52,4 @@ rule train:
         "training {wildcards.model} with {wildcards.tuned}"
     shell:
         "python -m otr.train --experiment {params.experiment} --model {wildcards.model} --run {wildcards.tuned}"
-        " --base {input.base} --data {input.data} --out {params.out} --log {log}"
+        " --base {input.base} --data {input.data} --out {params.out} --gpus {resources.gpu} --log {log}"

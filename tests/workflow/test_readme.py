@@ -1,0 +1,22 @@
+"""What the README says of the workflow is drawn from the workflow."""
+
+import re
+
+from checkouts import ROOT, Checkout
+
+
+def test_the_rule_graph_is_the_workflows(checkout: Checkout) -> None:
+    run = checkout.snakemake("--rulegraph", "mermaid-js", "results/table1.md")
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", run.stdout))
+    drawn = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", run.stdout)}
+    diagram = (ROOT / "README.md").read_text().split("```mermaid")[1].split("```")[0]
+    assert set(re.findall(r"(\w+) --> (\w+)", diagram)) == drawn
+
+
+def test_the_first_command_is_the_missions() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "sh envs/install.sh && . .venv/bin/activate && snakemake --cores all results/table1.md" in text
+    test_command = 'sh envs/install.sh --test && . .venv/bin/activate && pytest -m "slow or not slow"'
+    assert test_command in text
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert "sh envs/install.sh cpu --test" in ci and 'pytest -m "slow or not slow"' in ci
