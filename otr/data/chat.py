@@ -1,13 +1,13 @@
 """Prompt and response to token ids: the one place that knows the chat template, for training and for evaluation.
 
     chat = Chat(tokenizer)
-    chat.prompt("What is 2 + 3?")              # "<|im_start|>user\\nWhat is 2 + 3?<|im_end|>\\n<|im_start|>assistant\\n"
-    chat.example("What is 2 + 3?", "5")        # Tokens(ids=[...prompt, 20, end of turn], prompt=11)
+    chat.prompt("What is 2 + 3?")          # "<|im_start|>user\\nWhat is 2 + 3?<|im_end|>\\n<|im_start|>assistant\\n"
+    chat.example("What is 2 + 3?", "5")    # Tokens(ids=[...prompt, 20, end of turn], prompt=11)
 
 Trained are the response and the token that ends the turn, never the prompt and nothing after the end of the turn.
-Prompt and response are tokenized apart, so the ids of the prompt are the very ids that evaluation sends. What a template
-puts between the two when it shows a finished conversation (Qwen3's empty <think> block) is left out for the same reason:
-evaluation does not send it.
+Prompt and response are tokenized apart, so the ids of the prompt are the very ids that evaluation sends. What a
+template puts between the two when it shows a finished conversation (Qwen3's empty <think> block) is left out for the
+same reason: evaluation does not send it.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from jinja2 import TemplateError
 
 from otr.errors import UserError
 
+_USUAL_ENDS = {"<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "<|eot_id|>", "</s>"}
 _PROBE = "otr-probe-response"
 
 
@@ -57,9 +58,11 @@ class Chat:
 
     def stop_ids(self, generation_eos: int | list[int] | None) -> list[int]:
         """Every token that may have been trained to end a completion: the template's end of turn, the tokenizer's end
-        of text and those of the checkpoint's generation_config (which of them a base model learned is its secret)."""
+        of text, those of the checkpoint's generation_config and the usual ones, where they are added tokens of this
+        tokenizer (which of them a base model learned is its secret)."""
         listed = generation_eos if isinstance(generation_eos, list) else [generation_eos]
-        return sorted({self.end_of_turn, self._tokenizer.eos_token_id, *listed} - {None})
+        usual = [id for id, token in self._tokenizer.added_tokens_decoder.items() if str(token) in _USUAL_ENDS]
+        return sorted({self.end_of_turn, self._tokenizer.eos_token_id, *listed, *usual} - {None})
 
     def _end_of_turn(self) -> int:
         """The first special token that the template puts after a response; without one, the tokenizer's end of text

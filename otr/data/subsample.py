@@ -2,8 +2,8 @@
 
 In: rows with a problem and a worked solution. Out: train.parquet (id, problem, response, tokens), summary.json and
 lengths.png. The paper (section 4.1) takes 5,000 examples whose reasoning traces are shorter than 8,192 tokens and
-"approximately uniformly distributed across different intervals" of length: here the lengths (minimum, maximum] are cut into
-equal intervals and each gives the same number of examples, drawn without replacement.
+"approximately uniformly distributed across different intervals" of length: here the lengths (minimum, maximum] are cut
+into equal intervals and each gives the same number of examples, drawn without replacement.
 
     {"id": 17, "problem": "Solve x + 3 = 5.", "response": "... \\boxed{2}.", "tokens": 41}
 
@@ -28,7 +28,7 @@ from otr.stage import Stage
 def examples(dataset: Dataset, folders: Folders, count_tokens: Callable[[list[str]], list[int]]) -> list[Row]:
     """All usable rows of a source as examples; `count_tokens` maps texts to their lengths in tokens."""
     needs = [dataset.problem, dataset.solution, *([dataset.only_if] if dataset.only_if else [])]
-    found = [
+    found: list[Row] = [
         {
             "id": number,
             "problem": str(column(row, dataset.problem)).strip(),

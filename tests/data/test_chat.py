@@ -67,9 +67,10 @@ def test_labels_by_hand() -> None:
 
 def test_generation_stops_at_every_trained_end() -> None:
     chat = Chat(byte_tokenizer(CHATML))
-    assert chat.stop_ids(None) == [0, 2]
-    assert chat.stop_ids(3) == [0, 2, 3]
-    assert chat.stop_ids([3, 2]) == [0, 2, 3]
+    usual = [0, 2, 3]  # <|endoftext|>, <|im_end|>, </s>: all added tokens of this tokenizer
+    assert chat.stop_ids(None) == usual
+    assert chat.stop_ids(9) == [*usual, 9]
+    assert chat.stop_ids([9, 2]) == [*usual, 9]
 
 
 def test_no_template_is_an_error() -> None:
