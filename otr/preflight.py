@@ -10,6 +10,7 @@ from typing import Any
 from otr import config
 from otr.data.sources import Folders, check_local_sources
 from otr.errors import UserError
+from otr.evaluation.problems import demonstrations, problems
 from otr.models.origin import check_origin
 
 
@@ -30,13 +31,27 @@ def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machi
     experiment = config.load(path)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     if main_process:
-        check_local_sources(experiment, str(shown), Folders(Path(machine.data), Path("generated")))
+        folders = Folders(Path(machine.data), Path("generated"))
+        check_local_sources(experiment, str(shown), folders)
+        _check_golds(experiment, str(shown), folders)
         for name, model in experiment.models.items():
             try:
                 check_origin(model, Path(machine.models))
             except UserError as error:
                 raise UserError(f"{shown}: models.{name}: {error}") from None
     return machine, experiment, shown
+
+
+def _check_golds(experiment: config.Experiment, file: str, folders: Folders) -> None:
+    """Every right answer of a local benchmark can be read, and its few-shot set has enough examples."""
+    for name, benchmark in experiment.benchmarks.items():
+        try:
+            if benchmark.source.path is not None:
+                problems(benchmark, folders)
+            if benchmark.few_shot is not None and benchmark.few_shot.source.path is not None:
+                demonstrations(benchmark.few_shot, folders)
+        except UserError as error:
+            raise UserError(f"{file}: benchmarks.{name}: {error}") from None
 
 
 def gpus(machine: config.Machine) -> int:

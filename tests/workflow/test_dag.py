@@ -50,6 +50,11 @@ def test_a_bad_row_is_reported_before_any_job(checkout: Checkout, real_rows: Pat
     (data / "aime25.jsonl").write_text(f"{row}\n" + json.dumps({"question": "What is 1 + 1?"}) + "\n")
     run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=smollm2")
     assert "data/aime25.jsonl:2: has no column 'answer'; found: question" in run.stderr
+    (data / "gsm8k_test_200.jsonl").unlink()
+    (data / "gsm8k_test_200.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": "two"}) + "\n")
+    (data / "aime25.jsonl").write_text(f"{row}\n")
+    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=smollm2")
+    assert "error: workflow/experiments/smollm2.yaml: benchmarks.gsm8k: benchmark 'GSM8K', row 0: " in run.stderr
     assert not (checkout.folder / "results").exists()
 
 
