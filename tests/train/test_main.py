@@ -65,7 +65,7 @@ def test_a_run_leaves_a_checkpoint_that_others_load(run: Run) -> None:
     assert [row["step"] for row in run.metrics("undisturbed")] == list(range(1, STEPS + 1))
     assert all(row["sequences"] == 8 for row in run.metrics("undisturbed"))
     model = AutoModelForCausalLM.from_pretrained(out / "checkpoint")
-    assert model.generation_config.eos_token_id == [0, 2]
+    assert model.generation_config.eos_token_id == [0, 2, 3]  # end of text, end of turn, and </s> of this tokenizer
     assert model.generation_config.temperature in (None, 1.0)
     base = load_file(run.folder / "base" / "model.safetensors")
     assert set(load_file(out / "checkpoint" / "model.safetensors")) == set(base)
