@@ -32,7 +32,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     made = copy_of_tree(tmp_path_factory.mktemp("built") / "checkout")
     text = (made.folder / MICRO).read_text()
     text = re.sub(r"steps: \d+", "steps: 40", text)
-    text = re.sub(r"size: \d+", "size: 96", text)
+    text = re.sub(r"^    size: \d+", "    size: 96", text, flags=re.MULTILINE)
     text = re.sub(r"^    samples: \d+$", "    samples: 2\n    limit: 6", text, flags=re.MULTILINE)
     (made.folder / MICRO).write_text(text)
     run = made.snakemake("--cores", "2", "results/table1.md")
@@ -64,6 +64,6 @@ def tiny_checkpoint(generated: Path, tmp_path_factory: pytest.TempPathFactory) -
     from otr.models.settings import PretrainSettings
 
     folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
-    settings = PretrainSettings(hidden_size=64, layers=2, heads=2, intermediate_size=128, steps=30)
+    settings = PretrainSettings(hidden_size=64, layers=2, heads=2, intermediate_size=128, positions=1024, steps=30)
     pretrain(settings, generated / "documents.jsonl.gz", folder, 0, 1)
     return folder

@@ -44,6 +44,15 @@ class Job:
         return self.store.with_suffix(".jsonl.gz")
 
 
+def check_context(checkpoint: Path, context: int) -> None:
+    """UserError when a checkpoint was not made for so many positions."""
+    positions = read_json(checkpoint / "config.json").get("max_position_embeddings")
+    if positions is not None and context > positions:
+        raise UserError(
+            f"context: {context} is more than the {positions} positions of {checkpoint}; lower context (and max_tokens)"
+        )
+
+
 def generation_stops(checkpoint: Path) -> Any:
     """The end tokens that a checkpoint's generation_config.json names."""
     file = checkpoint / "generation_config.json"
@@ -162,6 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     with stage.run(arguments) as (experiment, options):
         from transformers import AutoTokenizer
 
+        check_context(options.checkpoint, experiment.context)
         asker = Asker(
             experiment.protocol(options.run),
             AutoTokenizer.from_pretrained(options.checkpoint),

@@ -15,7 +15,7 @@ from otr.errors import UserError
 from otr.evaluation.engine import Completion, Request, TransformersEngine, engine_name
 from otr.evaluation.problems import main as make_problems
 from otr.evaluation.protocols import Asker, Decoding
-from otr.evaluation.sample import Job, finish, generation_stops, plan, run_jobs, seed_of, stored
+from otr.evaluation.sample import Job, check_context, finish, generation_stops, plan, run_jobs, seed_of, stored
 from otr.files import read_jsonl
 
 EXPERIMENT = config.load(config.experiment_file("micro"))
@@ -64,6 +64,12 @@ def test_a_prompt_that_does_not_fit_is_refused(problem_folder: Path, tiny_checkp
     small = EXPERIMENT.model_copy(update={"context": 130})
     with pytest.raises(UserError, match="benchmarks.sums: the prompt of problem 0 has .* over the context of 130"):
         plan(small, "otr", "sums", problem_folder / "sums", asker, {}, tmp_path)
+
+
+def test_more_context_than_positions_is_refused(tiny_checkpoint: Path) -> None:
+    check_context(tiny_checkpoint, 1024)
+    with pytest.raises(UserError, match="context: 1025 is more than the 1024 positions of"):
+        check_context(tiny_checkpoint, 1025)
 
 
 class Dying:
