@@ -101,7 +101,10 @@ def _columns(experiment: Experiment, key: str) -> list[str]:
     group, name, *inner = key.split(".")
     if group == "datasets":
         dataset = experiment.datasets[name]
-        return [dataset.problem, dataset.solution, *([dataset.only_if] if dataset.only_if else [])]
+        if dataset.only_if is None:
+            return [dataset.problem, dataset.solution]
+        # A row that is not kept may lack what lies deeper (a trace, its verification).
+        return [path.split(".")[0] for path in (dataset.problem, dataset.solution, dataset.only_if)]
     benchmark = experiment.benchmarks[name]
     if inner[0] == "few_shot" and benchmark.few_shot:
         return [benchmark.few_shot.problem, benchmark.few_shot.solution]

@@ -26,19 +26,38 @@ from otr.stage import Stage
 
 
 def examples(dataset: Dataset, folders: Folders, count_tokens: Callable[[list[str]], list[int]]) -> list[Row]:
-    """All usable rows of a source as examples; `count_tokens` maps texts to their lengths in tokens."""
-    needs = [dataset.problem, dataset.solution, *([dataset.only_if] if dataset.only_if else [])]
+    """All usable rows of a source as examples; `count_tokens` maps texts to their lengths in tokens.
+
+    UserError names the row that is to be kept and lacks its problem or solution.
+    """
     found: list[Row] = [
         {
             "id": number,
-            "problem": str(column(row, dataset.problem)).strip(),
-            "response": worked_solution(str(column(row, dataset.solution)), dataset.style),
+            "problem": _text(row, dataset.problem, number).strip(),
+            "response": worked_solution(_text(row, dataset.solution, number), dataset.style),
         }
-        for number, row in enumerate(load_rows(dataset.source, folders, needs))
-        if dataset.only_if is None or column(row, dataset.only_if) is True
+        for number, row in enumerate(load_rows(dataset.source, folders, needs=[]))
+        if dataset.only_if is None or _holds(row, dataset.only_if)
     ]
     lengths = count_tokens([row["response"] for row in found])
     return [row | {"tokens": tokens} for row, tokens in zip(found, lengths, strict=True)]
+
+
+def _holds(row: Row, path: str) -> bool:
+    try:
+        return column(row, path) is True
+    except KeyError:
+        return False
+
+
+def _text(row: Row, path: str, number: int) -> str:
+    try:
+        value = column(row, path)
+    except KeyError:
+        value = None
+    if value is None:
+        raise UserError(f"row {number} of the source: has no '{path}'; found: {', '.join(row)}")
+    return str(value)
 
 
 def length_uniform(rows: list[Row], lengths: Lengths, size: int, seed: int) -> list[Row]:

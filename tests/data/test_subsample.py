@@ -82,6 +82,21 @@ def test_only_verified_rows_are_used(tmp_path: Path) -> None:
     assert len(examples(dataset(), folders, lambda texts: [len(text) for text in texts])) == 5
 
 
+def test_openr1_rows_without_a_verified_trace_are_left_out(tmp_path: Path) -> None:
+    """The columns of OpenR1-Math-220k, in parquet; the paper's experiment reads generations.0 where it was verified."""
+    rows = [
+        {"problem": "p0", "generations": ["<think>a</think>\n\nb"], "correctness_math_verify": [True, False]},
+        {"problem": "p1", "generations": ["c"], "correctness_math_verify": [False]},
+        {"problem": "p2", "generations": [], "correctness_math_verify": []},
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
+    verified = dataset(source={"path": "rows.parquet"}, solution="generations.0", only_if="correctness_math_verify.0")
+    found = examples(verified, Folders(tmp_path, tmp_path), lambda texts: [len(text) for text in texts])
+    assert [(row["id"], row["response"]) for row in found] == [(0, "<think>a</think>\n\nb")]
+    with pytest.raises(UserError, match="row 2 of the source: has no 'generations.0'; found: problem, generations"):
+        examples(dataset(source={"path": "rows.parquet"}, solution="generations.0"), Folders(tmp_path, tmp_path), list)
+
+
 def experiment(folder: Path, **changes: Any) -> list[str]:
     """An experiment file, its rows and tokenizer; returns the command's options."""
     rows = [{"problem": f"{n}?", "solution": "x" * (1 + n % 40)} for n in range(200)]
