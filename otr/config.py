@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from otr.errors import UserError
+from otr.loss.objective import ObjectiveName
 from otr.models.settings import PretrainSettings
 from otr.tables.layout import TableLayout
 
@@ -179,7 +180,7 @@ class Method(Block):
     """A fine-tuning method: an objective, and what it changes in the experiment's training recipe."""
 
     label: str
-    objective: Literal["sft", "dft", "otr", "expected-otr", "tempered-dft", "beta-only"]
+    objective: ObjectiveName
     kappa: Annotated[float, Field(gt=0)] = 1.3
     samples: Annotated[int, Field(ge=1)] = 256
     beta: Annotated[float, Field(lt=1)] = -0.1

@@ -1,6 +1,28 @@
-"""The OTR objective: the fused head (`OTRHead`), the plain loss of logits (`otr_loss`) and its `Objective`."""
+"""The OTR objective: the fused head (`OTRHead`), the plain loss of logits (`otr_loss`) and its `Objective`.
 
-from otr.loss.head import HeadOutput, OTRHead, otr_loss
-from otr.loss.objective import Objective
+This folder needs torch alone (triton for the kernel) and imports nothing outside itself: it also works when copied
+into another project under another name.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .head import HeadOutput as HeadOutput
+    from .head import OTRHead as OTRHead
+    from .head import otr_loss as otr_loss
+    from .objective import Objective as Objective
 
 __all__ = ["HeadOutput", "OTRHead", "Objective", "otr_loss"]
+
+
+def __getattr__(name: str) -> object:
+    """Imported when first asked for: the table of objectives is read where torch must not be waited for."""
+    if name in ("HeadOutput", "OTRHead", "otr_loss"):
+        from . import head
+
+        return getattr(head, name)
+    if name == "Objective":
+        from .objective import Objective
+
+        return Objective
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

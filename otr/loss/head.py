@@ -26,9 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from otr.loss.draws import token_keys
-from otr.loss.objective import Objective
-from otr.loss.rows import RowStatistics, row_pass
+from .draws import token_keys
+from .objective import Objective
+from .rows import RowStatistics, row_pass
 
 IGNORED = -100
 LOGITS_BUDGET = 1.25e9
@@ -272,12 +272,13 @@ def _rows(
     diagnostics: bool,
     gradient: bool,
 ) -> RowStatistics:
-    """The Triton kernel where it runs, the torch rows elsewhere: same contract, same draws."""
+    """The Triton kernel where it runs and holds the objective, the torch rows elsewhere: same contract, same draws."""
     run = row_pass
     if logits.device.type == "cuda" and logits.dtype != torch.float64 and find_spec("triton"):
-        from otr.loss import kernel  # here, so that a machine without a GPU needs no triton
+        from . import kernel  # here, so that a machine without a GPU needs no triton
 
-        run = kernel.row_pass
+        if objective.name in kernel.GENERATED:
+            run = kernel.row_pass
     return run(logits, labels, keys, objective, weights, diagnostics, gradient)
 
 

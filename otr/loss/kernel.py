@@ -22,10 +22,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from otr.loss.draws import GOLDEN_32, MIX_32
-from otr.loss.objective import Objective
-from otr.loss.rows import RowStatistics
+from .draws import GOLDEN_32, MIX_32
+from .objective import Objective
+from .rows import RowStatistics
 
+# The objectives whose formula this kernel holds; `otr.loss.head` sends every other one to the torch rows.
+GENERATED = frozenset({"sft", "dft", "otr", "expected-otr", "tempered-dft", "beta-only"})
 # Logits read at a time, and tokens of one stored sum.
 _BLOCK = 4096
 _PIECE = 64
@@ -47,7 +49,9 @@ def row_pass(
     diagnostics: bool = True,
     gradient: bool = True,
 ) -> RowStatistics:
-    """See `otr.loss.rows.row_pass`; logits float32, bfloat16 or float16."""
+    """See `otr.loss.rows.row_pass`; logits float32, bfloat16 or float16. ValueError: an objective not in GENERATED."""
+    if objective.name not in GENERATED:
+        raise ValueError(f"objective {objective.name!r}: the kernel does not hold its formula; use otr.loss.rows")
     count, vocabulary = logits.shape
     statistics = RowStatistics.zeros(count, logits)
     if count == 0:
@@ -235,6 +239,7 @@ def _row_kernel(
         elif OBJECTIVE == "expected-otr":
             pull, spread = (1 - beta) * q, beta
         else:
+            tl.static_assert(OBJECTIVE == "beta-only")
             pull, spread = 0.0, beta
         loss = -pull * label_log_p
         if SPREADS:

@@ -8,10 +8,14 @@ In go logits [n, V], labels [n] and, for OTR, the drawn tokens [n, K]; out comes
 Slow and memory-hungry on purpose: this is what `otr.loss.rows` and `otr.loss.kernel` are tested against.
 """
 
-import torch
-from torch import Tensor
+from __future__ import annotations
 
-from otr.loss.objective import Objective
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # tensor methods alone: `objective` reads this file where torch must not be waited for
+    from torch import Tensor
+
+    from .objective import Objective
 
 
 def sft(logits: Tensor, labels: Tensor) -> Tensor:
@@ -27,27 +31,26 @@ def dft(logits: Tensor, labels: Tensor) -> Tensor:
 
 def otr(logits: Tensor, labels: Tensor, candidates: Tensor, beta: float) -> Tensor:
     """-(1/K) sum_j sg(R(a_j, x)) log pi(a_j), Eq. 7 and 8; candidates: the K drawn tokens a_j of each row, [n, K]."""
-    reward = torch.full(candidates.shape, beta, dtype=torch.float64, device=candidates.device)
-    reward = reward.masked_fill(candidates == labels[:, None], 1.0)
-    log_p = torch.log_softmax(logits.double(), -1).gather(-1, candidates)
+    log_p = logits.double().log_softmax(-1).gather(-1, candidates)
+    reward = log_p.new_full(candidates.shape, beta).masked_fill(candidates == labels[:, None], 1.0)
     return -(reward * log_p).mean(-1)
 
 
 def otr_by_count(logits: Tensor, labels: Tensor, candidates: Tensor, beta: float) -> Tensor:
     """-(1/K) [N_gt log pi(x) + beta sum_{a_j != x} log pi(a_j)], Eq. 9: `otr` with the label's draws counted."""
     miss = candidates != labels[:, None]
-    log_p = torch.log_softmax(logits.double(), -1).gather(-1, candidates)
-    others = torch.where(miss, log_p, 0.0).sum(-1)
+    log_p = logits.double().log_softmax(-1).gather(-1, candidates)
+    others = log_p.where(miss, 0.0).sum(-1)
     return -((~miss).sum(-1) * _log_policy(logits, labels) + beta * others) / candidates.shape[-1]
 
 
 def expected_otr(logits: Tensor, labels: Tensor, kappa: float, beta: float) -> Tensor:
     """-sum_a sg(pi'(a) R(a, x)) log pi(a): the mean of Eq. 8 over the draws of Eq. 6."""
-    reward = torch.full_like(logits, beta, dtype=torch.float64).scatter_(-1, labels[:, None], 1.0)
-    log_p = torch.log_softmax(logits.double(), -1)
+    log_p = logits.double().log_softmax(-1)
+    reward = log_p.new_full(logits.shape, beta).scatter_(-1, labels[:, None], 1.0)
     mass = _sampling_policy(logits, kappa)
     # A masked token (logit -inf) has no mass: 0 * -inf stands for 0.
-    return -torch.where(mass > 0, mass * reward * log_p, 0.0).sum(-1)
+    return -(mass * reward * log_p).where(mass > 0, 0.0).sum(-1)
 
 
 def tempered_dft(logits: Tensor, labels: Tensor, kappa: float) -> Tensor:
@@ -62,26 +65,13 @@ def beta_only(logits: Tensor, labels: Tensor, kappa: float, beta: float) -> Tens
 
 def row_losses(logits: Tensor, labels: Tensor, objective: Objective, candidates: Tensor) -> Tensor:
     """The loss [n] of any objective; `candidates` [n, K] matters for OTR alone."""
-    kappa, beta = objective.kappa, objective.beta
-    match objective.name:
-        case "sft":
-            return sft(logits, labels)
-        case "dft":
-            return dft(logits, labels)
-        case "otr":
-            return otr(logits, labels, candidates, beta)
-        case "expected-otr":
-            return expected_otr(logits, labels, kappa, beta)
-        case "tempered-dft":
-            return tempered_dft(logits, labels, kappa)
-        case _:
-            return beta_only(logits, labels, kappa, beta)
+    return objective.formula.reference(logits, labels, objective, candidates)
 
 
 def _log_policy(logits: Tensor, labels: Tensor) -> Tensor:
-    return torch.log_softmax(logits.double(), -1).gather(-1, labels[:, None]).squeeze(-1)
+    return logits.double().log_softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
 
 
 def _sampling_policy(logits: Tensor, kappa: float) -> Tensor:
     """pi' = softmax(l / kappa), Eq. 5, without gradient."""
-    return torch.softmax(logits.detach().double() / kappa, -1)
+    return (logits.detach().double() / kappa).softmax(-1)

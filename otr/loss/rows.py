@@ -23,14 +23,13 @@ blocks of 64 tokens, and only the blocks hit are summed token by token.
 Sums run in float32 (float64 for float64 logits); cumulative sums over blocks and the comparison with q in float64.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from otr.loss.draws import uniforms
-from otr.loss.objective import Objective
+from .draws import uniforms
+from .objective import Coefficient, Objective, TokenStatistics
 
 # Logits handled at a time: three float32 buffers of this many elements stay in a CPU's last-level cache.
 _GROUP_ELEMENTS = {"cpu": 2**19, "cuda": 2**25}
@@ -50,7 +49,7 @@ class RowStatistics:
     gt_probability: Tensor  # q = pi'(x)
     gt_count: Tensor  # N, of K draws
     entropy: Tensor  # -sum_a p_a log p_a, in nats
-    beta_share: Tensor  # share of the gradient that the beta term makes, 0 to 1: see `_beta_share`
+    beta_share: Tensor  # share of the gradient that the beta term makes, 0 to 1: see `_share`
     finite: Tensor  # bool: False where the row holds NaN or +inf, only -inf, or -inf at its label
 
     @classmethod
@@ -62,40 +61,6 @@ class RowStatistics:
     def slice(self, rows: slice) -> "RowStatistics":
         """The same storage, seen through `rows`."""
         return RowStatistics(**{name: column[rows] for name, column in vars(self).items()})
-
-
-def sft(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
-    """A = 1, B = 0: L = -log p_x (Eq. 1)."""
-    return torch.ones_like(p_x), 0.0
-
-
-def dft(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
-    """A = sg(p_x), B = 0: L = -sg(p_x) log p_x (Eq. 11)."""
-    return p_x, 0.0
-
-
-def tempered_dft(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
-    """A = q, B = 0: L = -q log p_x, the mean of Eq. 12 over the draws."""
-    return q, 0.0
-
-
-def expected_otr(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
-    """A = (1 - beta) q, B = beta: the mean of Eq. 8 over the draws, since N has mean K q and c_i has mean K pi'_i."""
-    return (1 - beta) * q, beta
-
-
-def beta_only(p_x: Tensor, q: Tensor, beta: float) -> tuple[Tensor, float]:
-    """A = 0, B = beta: the second term of expected OTR alone, which moves p from (beta < 0) or to pi'."""
-    return torch.zeros_like(p_x), beta
-
-
-CLOSED_FORMS: dict[str, Callable[[Tensor, Tensor, float], tuple[Tensor, float]]] = {
-    "sft": sft,
-    "dft": dft,
-    "tempered-dft": tempered_dft,
-    "expected-otr": expected_otr,
-    "beta-only": beta_only,
-}
 
 
 def row_pass(
@@ -175,7 +140,7 @@ def _group_pass(
     log_total = total.log()
     log_p_x = label_logit - peak - log_total
     mass, mass_total, q = scratch.view(len(logits)), total, total
-    if diagnostics or objective.name not in ("sft", "dft"):
+    if diagnostics or objective.formula.needs_mass:
         _sampling_mass(shifted, objective.kappa, out=mass)
         mass_total = mass.sum(1, keepdim=True)
         q = mass.gather(1, labels) / mass_total
@@ -185,7 +150,7 @@ def _group_pass(
         out.entropy.copy_((log_total - _dot(exp, shifted) / total)[:, 0])
 
     group = _Group(labels, shifted, exp, total, log_total, log_p_x, mass, mass_total, q)
-    if objective.name == "otr":
+    if objective.formula.sampled:
         slope = _sample(group, keys, objective, diagnostics, scratch.mass[: len(logits)], out)
     else:
         slope = _integrate(group, keys, objective, diagnostics, out)
@@ -205,7 +170,7 @@ class _Group:
     total: Tensor
     log_total: Tensor
     log_p_x: Tensor
-    mass: Tensor  # [g, V] pi' times `mass_total`; not filled for SFT and DFT without diagnostics
+    mass: Tensor  # [g, V] pi' times `mass_total`; filled for diagnostics or where the formula needs it
     mass_total: Tensor
     q: Tensor
 
@@ -217,7 +182,7 @@ class _Slope:
     scale: Tensor  # [g, 1]
     columns: Tensor  # [g, k] int64, may repeat
     push: Tensor  # [g, k]
-    spread: float
+    spread: Tensor | None  # [g, 1]; None for 0
 
 
 def _sample(
@@ -235,24 +200,31 @@ def _sample(
         label_force = count * (1 - group.log_p_x.exp())
         others = log_p.exp_().neg_().add_(1).sum(1, keepdim=True) - label_force
         out.beta_share.copy_(_share(label_force, abs(beta) * others))
-    return _Slope(push.sum(1, keepdim=True), candidates, push, spread=0.0)
+    return _Slope(push.sum(1, keepdim=True), candidates, push, spread=None)
 
 
 def _integrate(group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, out: RowStatistics) -> _Slope:
-    """The objectives without sampling noise: A and B of `CLOSED_FORMS`."""
+    """The objectives without sampling noise: A and B of the table."""
     p_x, q = group.log_p_x.exp(), group.q
-    pull, spread = CLOSED_FORMS[objective.name](p_x, q, objective.beta)
+    formula, token = objective.formula, TokenStatistics(p_x, group.log_p_x, q)
+    pull, spread = (_column(term, token, objective) for term in (formula.pull, formula.spread))
     loss = -pull * group.log_p_x
-    if spread:
+    if formula.spread:
         loss -= spread * (_dot(group.mass, group.shifted) / group.mass_total - group.log_total)
     out.loss.copy_(loss[:, 0])
     if diagnostics:
         out.gt_count.copy_(-_sign(uniforms(keys, objective.samples).sub_(q.double())).sum(1))
-        if spread:
+        if formula.spread:
             label_force = torch.where(pull > 0, q * (1 - p_x), 0.0)
             others = (1 - q) - (_dot(group.mass, group.exp) / group.mass_total / group.total - q * p_x)
-            out.beta_share.copy_(_share(label_force, abs(spread) * others))
-    return _Slope(pull + spread, group.labels, pull, spread)
+            out.beta_share.copy_(_share(label_force, spread.abs() * others))
+    return _Slope(pull + spread, group.labels, pull, spread if formula.spread else None)
+
+
+def _column(term: Coefficient | None, token: TokenStatistics, objective: Objective) -> Tensor:
+    """[g, 1]: A or B of each row."""
+    value = 0.0 if term is None else term(token, objective)
+    return torch.as_tensor(value, dtype=token.p.dtype, device=token.p.device).expand_as(token.p)
 
 
 def _write_gradient(group: _Group, slope: _Slope, weights: Tensor | None) -> None:
@@ -260,7 +232,7 @@ def _write_gradient(group: _Group, slope: _Slope, weights: Tensor | None) -> Non
     weight = 1.0 if weights is None else weights[:, None]
     gradient = torch.mul(group.exp, slope.scale * weight / group.total, out=group.shifted)
     gradient.scatter_add_(1, slope.columns, slope.push * -weight)
-    if slope.spread:
+    if slope.spread is not None:
         gradient.sub_(group.mass.mul_(slope.spread * weight / group.mass_total))
 
 

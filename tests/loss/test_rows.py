@@ -223,7 +223,9 @@ def test_rows_that_are_not_finite_are_flagged(name: str) -> None:
     assert found.finite.tolist() == [True, False, False, False, False, True]
 
 
-@pytest.mark.parametrize("field", [{"name": "ppo"}, {"beta": 1.0}, {"kappa": 0.0}, {"samples": 0}, {"kappa": math.nan}])
+@pytest.mark.parametrize(
+    "field", [{"name": "ppo"}, {"beta": 1.0}, {"kappa": 0.0}, {"samples": 0}, {"samples": 1.5}, {"kappa": math.nan}]
+)
 def test_objective_rejects_what_is_out_of_range(field: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"objective {next(iter(field))}"):
         Objective(**field)  # type: ignore[arg-type]
