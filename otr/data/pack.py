@@ -26,7 +26,8 @@ class MicroBatch:
     position_ids: Tensor  # [1, T] int64, restarting at 0
     labels: Tensor  # [T] int64, the next token, IGNORED where nothing is trained
     examples: Tensor  # [T] int64, id of the example a token belongs to
-    weights: Tensor  # [T] float32, the share of a token in the step's loss before it is normalised
+    weights: Tensor  # [T] float32, the share of a token's loss in the step's: their sum over all trained tokens is 1
+    trained: Tensor  # [t] int64, the places whose label is not IGNORED
     boundaries: Tensor  # [n + 1] int32, where the sequences begin, and T
     lengths: tuple[int, ...]
 
@@ -63,28 +64,31 @@ def pack(
 ) -> list[MicroBatch]:
     """The micro-batches of one rank, equally many on every rank; `sequences` are (example id, tokens) of all ranks.
 
-    `normalisation` sets the weights: 'token' gives every trained token 1, 'sequence' gives each sequence 1 in all.
+    `normalisation` sets the weights: 'token' gives every trained token of the step the same, 'sequence' every sequence.
     A rank without a share of its own goes through the motions on the shortest sequence, untrained: sharded models
     work only when all ranks do.
     """
     groups = balanced([len(tokens.ids) for _, tokens in sequences], budget, ranks)[rank::ranks]
     shortest = min(sequences, key=lambda pair: len(pair[1].ids))
+    total = _total_weight(sequences, normalisation)
     return [
-        _micro_batch([sequences[index] for index in group], normalisation)
+        _micro_batch([sequences[index] for index in group], normalisation, total)
         if group
-        else _micro_batch([shortest], normalisation, trained=False)
+        else _micro_batch([shortest], normalisation, total, trained=False)
         for group in groups
     ]
 
 
-def total_weight(sequences: Sequence[tuple[int, Tokens]], normalisation: str) -> int:
-    """What the summed loss of a step is divided by: the sum of all trained tokens' weights, over all ranks."""
+def _total_weight(sequences: Sequence[tuple[int, Tokens]], normalisation: str) -> int:
+    """What the summed loss of a step is divided by, over all ranks: trained tokens, or sequences."""
     if normalisation == "sequence":
         return len(sequences)
     return sum(len(tokens.ids) - tokens.prompt for _, tokens in sequences)
 
 
-def _micro_batch(sequences: list[tuple[int, Tokens]], normalisation: str, trained: bool = True) -> MicroBatch:
+def _micro_batch(
+    sequences: list[tuple[int, Tokens]], normalisation: str, total: int, trained: bool = True
+) -> MicroBatch:
     ids: list[int] = []
     positions: list[int] = []
     labels: list[int] = []
@@ -97,7 +101,7 @@ def _micro_batch(sequences: list[tuple[int, Tokens]], normalisation: str, traine
         positions += range(length)
         labels += tokens.labels if trained else [IGNORED] * length
         examples += [example] * length
-        weights += [1.0 if normalisation == "token" else 1.0 / (length - tokens.prompt)] * length
+        weights += [1 / total if normalisation == "token" else 1 / total / (length - tokens.prompt)] * length
         boundaries.append(boundaries[-1] + length)
     return MicroBatch(
         torch.tensor([ids]),
@@ -105,6 +109,7 @@ def _micro_batch(sequences: list[tuple[int, Tokens]], normalisation: str, traine
         torch.tensor(labels),
         torch.tensor(examples),
         torch.tensor(weights, dtype=torch.float32),
+        torch.tensor([place for place, label in enumerate(labels) if label != IGNORED], dtype=torch.int64),
         torch.tensor(boundaries, dtype=torch.int32),
         tuple(len(tokens.ids) for _, tokens in sequences),
     )

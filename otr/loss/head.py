@@ -11,11 +11,13 @@ loss (differentiable in the hidden states and the head's weight) and the sums a 
 Positions that are not trained never reach the matrix product. Gradients are made in the forward pass: a chunk's logits
 become its dlogits in place, are multiplied out into the gradients of the hidden states and of the weight, and the
 buffer serves the next chunk. The forward holds one chunk of logits, one gradient of the trained hidden states and one
-float32 gradient of the weight; the backward pass only scales them. Full logits and their autograd, the usual way, hold
-several [tokens, V] tensors at once.
+float32 gradient of the weight, to which each chunk's product is added inside the product. The backward pass hands them
+over, and multiplies them only if the loss was multiplied: put what is known beforehand into `weights`. Full logits and
+their autograd, the usual way, hold several [tokens, V] tensors at once.
 
-A chunk should be large: each one reads and writes the whole weight gradient. The default budget of 1.25 GB is 4,096
-tokens of bfloat16 logits at V = 151,936.
+A chunk should be large: each one after the first reads and writes the whole weight gradient, 8 bytes an element. The
+default budget of 1.25 GB is 4,096 tokens of bfloat16 logits at V = 151,936. Chunks are equal, and multiples of 128
+tokens, the tile of a matrix product on a GPU: a last tile filled by half costs as much as a full one.
 """
 
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from .rows import RowStatistics, row_pass
 
 IGNORED = -100
 LOGITS_BUDGET = 1.25e9
+_TILE = 128
 
 
 @dataclass
@@ -49,6 +52,21 @@ class HeadOutput:
     beta_share: Tensor  # each token's share, 0 to 1, of gradient that comes from the beta term; 0 for SFT and DFT.
     # A draw of token a with reward R pushes by |R| (1 - pi(a)); the share is the pushes of the draws that missed the
     # label over all pushes. The closed forms take its mean over the draws.
+    broken: Tensor  # [3] float64, not a sum: rows of logits that are not finite, and example and position of the first
+
+    def check(self) -> None:
+        """Wait for the device. FloatingPointError: a row of logits was not finite; names its example and position."""
+        raise_if_broken(self.broken.tolist())
+
+
+def raise_if_broken(broken: list[float]) -> None:
+    """`HeadOutput.broken` read out, for who gathers those of many calls and looks once. FloatingPointError as there."""
+    rows, example, position = (int(number) for number in broken)
+    if rows:
+        raise FloatingPointError(
+            f"logits of example {example}, position {position} are NaN or infinite (or the label is masked); {rows} "
+            f"row{'s are' if rows > 1 else ' is'}. Lower the learning rate or look at that example."
+        )
 
 
 class OTRHead(nn.Module):
@@ -84,6 +102,7 @@ class OTRHead(nn.Module):
         positions: Tensor,
         step: int,
         weights: Tensor | None = None,
+        wait: bool = True,
     ) -> HeadOutput:
         """The loss of a packed micro-batch of T tokens, already shifted: labels[t] is what hidden[t] should predict.
 
@@ -92,35 +111,55 @@ class OTRHead(nn.Module):
         examples   [T] int64, a number of the example that is the same in every epoch, batch and rank
         positions  [T] int64, the token's position inside its example
         step       optimiser step, so that a token draws anew each time it is seen
-        weights    [T] float32 factor of each token's loss, or None for 1: 1 / length gives Eq. 10's sequence mean
+        weights    [T] float32 factor of each token's loss, or None for 1: 1 / length gives Eq. 10's sequence mean,
+                   1 / tokens of the whole step a loss that needs no division, which costs a pass over the gradients
+        wait       False promises that every token is trained and every label in range, and leaves it to the caller
+                   to call `check()` of the result before the weights change: nothing here then waits for the device
 
         ValueError: a shape or a label out of range. FloatingPointError: a trained row of logits is NaN or infinite
         (a -inf mask is allowed, except on the label); names example and position, and no gradient is made.
         """
         _check_shapes(hidden, self.weight, labels, examples, positions, weights)
-        kept = (labels != IGNORED).nonzero().view(-1)
-        if len(kept) < len(labels):
-            hidden, labels, examples, positions = hidden[kept], labels[kept], examples[kept], positions[kept]
-            weights = None if weights is None else weights[kept]
-        _check_labels(labels, self.weight.shape[0])
+        if wait:
+            kept = (labels != IGNORED).nonzero().view(-1)
+            if len(kept) < len(labels):
+                hidden = hidden.index_select(0, kept)
+                labels, examples, positions = labels[kept], examples[kept], positions[kept]
+                weights = None if weights is None else weights[kept]
+            _check_labels(labels, self.weight.shape[0])
         keys = token_keys(self.seed, step, examples, positions)
-        chunk = max(1, int(self.logits_budget // (self.weight.shape[0] * hidden.element_size())))
+        chunk = chunk_rows(len(hidden), self.weight.shape[0] * hidden.element_size(), self.logits_budget)
         request = _Request(self.objective, chunk, self.diagnostics, torch.is_grad_enabled())
         with torch.autocast(hidden.device.type, enabled=False):
             outputs: tuple[Tensor, ...] = _FusedHead.apply(  # type: ignore[no-untyped-call]
                 hidden, self.weight, labels, keys, weights, request
             )
         loss, *columns = outputs
-        statistics = RowStatistics(*columns)
-        _check_finite(statistics.finite, examples, positions)
-        return HeadOutput(
+        output = HeadOutput(
             loss,
-            torch.full((), len(kept), dtype=torch.float64, device=hidden.device),
-            *(column.sum(dtype=torch.float64) for column in columns[1:6]),
+            torch.full((), len(hidden), dtype=torch.float64, device=hidden.device),
+            *(column.sum(dtype=torch.float64) for column in columns[1:6]),  # type: ignore[misc]
+            broken=_broken(RowStatistics(*columns).finite, examples, positions),
         )
+        if wait:
+            output.check()
+        return output
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]} -> {self.weight.shape[0]}, {self.objective}, seed={self.seed}"
+
+
+def chunk_rows(rows: int, row_bytes: int, budget: float) -> int:
+    """How many rows of logits make a chunk: as few chunks as the budget allows, all of one size but the last, and that
+    a multiple of the tile wherever the budget holds one.
+
+        chunk_rows(10_240, 2 * 151_936, 1.25e9)        # 3456: chunks of 3456, 3456 and 3328 rows
+    """
+    most = max(1, int(budget // row_bytes))
+    tile = min(_TILE, most)
+    most -= most % tile
+    size = -(-rows // max(1, -(-rows // most)))
+    return max(1, -(-size // tile)) * tile
 
 
 def otr_loss(
@@ -160,7 +199,7 @@ def otr_loss(
         logits, kept, labels[kept], keys, objective or Objective()
     )
     rows, finite = outputs
-    _check_finite(finite, examples[kept], positions[kept])
+    raise_if_broken(_broken(finite, examples[kept], positions[kept]).tolist())
     if reduction == "none":
         return rows.new_zeros(len(labels)).index_copy(0, kept, rows)
     return rows.sum() if reduction == "sum" else rows.sum() / max(1, len(kept))
@@ -192,7 +231,7 @@ class _FusedHead(torch.autograd.Function):
         count, chunk = len(hidden), request.chunk
         buffer = hidden.new_empty(min(count, chunk), len(cast))
         hidden_gradient = torch.empty_like(hidden) if want_hidden else None
-        weight_gradient: Tensor | None = None
+        weight_gradient: Tensor | None = None  # [V, H] float32
         parts = []
         for start in range(0, count, chunk):
             rows = slice(start, start + chunk)
@@ -216,7 +255,7 @@ class _FusedHead(torch.autograd.Function):
         if want_weight and weight_gradient is None:
             weight_gradient = torch.zeros_like(weight)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
-        ctx.weight_dtype = weight.dtype
+        ctx.weight_dtype = weight.grad_dtype if weight.is_leaf else weight.dtype
         statistics = _concatenate(parts, like=hidden)
         loss = statistics.loss if weights is None else statistics.loss * weights
         columns = tuple(vars(statistics).values())
@@ -227,13 +266,9 @@ class _FusedHead(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        # On a CPU, where looking costs nothing, a factor of exactly 1 saves a pass over both.
-        if scale.device.type != "cpu" or scale.item() != 1:
-            # Through float32: 1 / tokens rounded to bfloat16 would bias every hidden state's gradient the same way.
-            if hidden_gradient is not None:
-                hidden_gradient = (hidden_gradient.to(scale.dtype) * scale).to(hidden_gradient.dtype)
-            if weight_gradient is not None:
-                weight_gradient.mul_(scale)
+        for gradient in (hidden_gradient, weight_gradient):
+            if gradient is not None:
+                _scale(gradient, scale)
         if weight_gradient is not None:
             weight_gradient = weight_gradient.to(ctx.weight_dtype)
         return hidden_gradient, weight_gradient, None, None, None, None
@@ -286,11 +321,23 @@ def _add_product(total: Tensor | None, logits: Tensor, states: Tensor) -> Tensor
     """total + logits^T states in float32 (float64 for float64), whatever the type of the factors."""
     if logits.dtype in (torch.float32, torch.float64):
         return logits.T @ states if total is None else total.addmm_(logits.T, states)
-    if logits.device.type == "cuda":  # the tensor cores add in float32 anyway: keep it
-        product = torch.mm(logits.T, states, out_dtype=torch.float32)
-    else:
-        product = (logits.T @ states).float()
+    if logits.device.type == "cuda":  # the tensor cores add in float32 anyway, and to `total` on the way out
+        if total is None:
+            return torch.mm(logits.T, states, out_dtype=torch.float32)
+        return torch.addmm(total, logits.T, states, out_dtype=torch.float32, out=total)
+    product = (logits.T @ states).float()
     return product if total is None else total.add_(product)
+
+
+def _scale(gradient: Tensor, factor: Tensor) -> None:
+    """gradient *= factor (0-d), through float32: 1 / tokens rounded to bfloat16 would bias every element the same way.
+    A factor of exactly 1 costs no pass over the gradient, and nobody waits for the device to learn it."""
+    if gradient.device.type == "cuda" and gradient.dtype != torch.float64 and find_spec("triton"):
+        from otr.loss import kernel
+
+        kernel.scale(gradient, factor)
+    elif gradient.device.type != "cpu" or factor.item() != 1:
+        gradient.copy_(gradient.to(factor.dtype) * factor)
 
 
 def _concatenate(parts: list[RowStatistics], like: Tensor) -> RowStatistics:
@@ -323,12 +370,10 @@ def _check_labels(labels: Tensor, vocabulary: int) -> None:
             raise ValueError(f"labels: 0 to {vocabulary - 1}, or {IGNORED}, is needed, found {low} to {high}")
 
 
-def _check_finite(finite: Tensor, examples: Tensor, positions: Tensor) -> None:
-    """One flag a row was gathered on the device; this reads their conjunction, once a forward."""
-    if bool(finite.all()):
-        return
-    row = int((~finite).nonzero()[0])
-    raise FloatingPointError(
-        f"logits of example {int(examples[row])}, position {int(positions[row])} are NaN or infinite (or the label is "
-        f"masked); {int((~finite).sum())} of {len(finite)} rows are. Lower the learning rate or look at that example."
-    )
+def _broken(finite: Tensor, examples: Tensor, positions: Tensor) -> Tensor:
+    """[3] float64: `HeadOutput.broken` of rows with these flags, found without waiting for the device."""
+    if len(finite) == 0:
+        return torch.zeros(3, dtype=torch.float64, device=finite.device)
+    broken = ~finite
+    first = broken.to(torch.uint8).argmax(keepdim=True)
+    return torch.cat([broken.sum().view(1), examples[first], positions[first]]).double()

@@ -26,10 +26,11 @@ from torch.distributed.tensor import DTensor
 
 from otr.config import Training
 from otr.data.chat import Chat, Tokens
-from otr.data.pack import MicroBatch, pack, total_weight
+from otr.data.pack import MicroBatch, pack
 from otr.errors import UserError
 from otr.files import Row
 from otr.loss import HeadOutput, Objective, OTRHead
+from otr.loss.head import raise_if_broken
 from otr.progress import Progress, say
 from otr.train import checkpoint, parallel, schedule
 from otr.train.attention import PACKED, attends_fully
@@ -88,7 +89,9 @@ class Policy(nn.Module):
             ).last_hidden_state[0]
         if autocast:
             hidden = hidden.to(torch.bfloat16)
-        output: HeadOutput = self.head(hidden, batch.labels, batch.examples, batch.position_ids[0], step, batch.weights)
+        columns = (batch.labels, batch.examples, batch.position_ids[0], batch.weights)
+        hidden, labels, examples, positions, weights = (c.index_select(0, batch.trained) for c in (hidden, *columns))
+        output: HeadOutput = self.head(hidden, labels, examples, positions, step, weights, wait=False)
         return output
 
 
@@ -140,22 +143,37 @@ class Trainer:
 
     def gradient(self, number: int, sequences: list[Example]) -> Row:
         """Put the step's gradient into the parameters; returns its loss and statistics, the same on every rank."""
-        pairs = [(example.id, example.tokens) for example in sequences]
-        weight = total_weight(pairs, self.recipe.normalisation)
-        budget, normalisation = self.recipe.tokens_per_microbatch, self.recipe.normalisation
-        sums = torch.zeros(2 + len(_PER_TOKEN), dtype=torch.float64, device=self.ranks.device)
-        for batch in pack(pairs, budget, normalisation, self.ranks.rank, self.ranks.count):
-            output = self.policy(batch.to(self.ranks.device), number, self._autocast)
-            (output.loss / weight).backward()
-            sums += self._sums(output)
-        loss, tokens, *statistics = self.ranks.sum(sums).tolist()
+        ranks, summed = self.ranks, 2 + len(_PER_TOKEN)
+        # Sums over the micro-batches, then one row a rank: its rows of logits that are not finite.
+        found = torch.zeros(summed + 3 * ranks.count, dtype=torch.float64, device=ranks.device)
+        broken = found[summed:].view(ranks.count, 3)[ranks.rank]
+        for batch in self._micro_batches(sequences):
+            output = self.policy(batch.to(ranks.device), number, self._autocast)
+            output.loss.backward()
+            found[:summed] += self._sums(output)
+            broken.copy_(torch.where(broken[:1] > 0, broken, output.broken))
+        # The one time in a step that the host waits for the device, and ranks for each other, to learn numbers.
+        loss, tokens, *statistics = (values := ranks.sum(found).tolist())[:summed]
+        for start in range(summed, len(values), 3):
+            raise_if_broken(values[start : start + 3])
         return {
-            "loss": loss / weight,
+            "loss": loss,
             **{name: value / tokens for name, value in zip(_PER_TOKEN, statistics, strict=True)},
             "trained_tokens": int(tokens),
             "tokens": sum(len(example.tokens.ids) for example in sequences),
             "sequences": len(sequences),
         }
+
+    def _micro_batches(self, sequences: list[Example]) -> list[MicroBatch]:
+        """This rank's share of a step, in main memory. ValueError: an id that the model has no logit for, which a GPU
+        would look up in another row's memory."""
+        pairs = [(example.id, example.tokens) for example in sequences]
+        budget, normalisation = self.recipe.tokens_per_microbatch, self.recipe.normalisation
+        batches = pack(pairs, budget, normalisation, self.ranks.rank, self.ranks.count)
+        largest = max(int(batch.input_ids.max()) for batch in batches)
+        if largest >= self.model.config.vocab_size:
+            raise ValueError(f"token id {largest}: the model has ids 0 to {self.model.config.vocab_size - 1}")
+        return batches
 
     @staticmethod
     def _sums(output: HeadOutput) -> Tensor:

@@ -24,6 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 
 from otr import devices, memory
 from otr.errors import UserError
@@ -131,3 +132,12 @@ def shard(policy: nn.Module, layers: nn.ModuleList, ranks: Ranks, precision: str
     for module in sharded:
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
+    policy.register_forward_pre_hook(_keep_gradients_exact)
+
+
+def _keep_gradients_exact(policy: nn.Module, _: Any) -> None:
+    """The root's group, gathered by now, gets float32 gradients of its bfloat16 copies: the head adds up its own in
+    float32, and rounding that once a micro-batch would cost more than all later sums."""
+    for parameter in policy.parameters():
+        if not isinstance(parameter, DTensor):
+            parameter.grad_dtype = torch.float32

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otr.data.chat import Tokens
-from otr.data.pack import IGNORED, MicroBatch, balanced, pack, total_weight
+from otr.data.pack import IGNORED, MicroBatch, balanced, pack
 
 lengths = st.lists(st.integers(2, 60), min_size=1, max_size=24)
 budgets = st.integers(1, 90)
@@ -60,12 +60,15 @@ def test_ranks_run_equally_many_micro_batches(sizes: list[int], budget: int, ran
 
 
 @given(lengths, budgets, st.sampled_from(["token", "sequence"]), rank_counts)
-def test_weights_add_up_to_what_the_loss_is_divided_by(
+def test_weights_of_all_trained_tokens_add_up_to_one(
     sizes: list[int], budget: int, normalisation: str, ranks: int
 ) -> None:
     batches = [batch for rank in packed(sizes, budget, ranks, normalisation) for batch in rank]
-    total = sum(float(batch.weights[batch.labels != IGNORED].double().sum()) for batch in batches)
-    assert total == pytest.approx(total_weight(sequences(sizes), normalisation), rel=1e-6)
+    total = sum(float(batch.weights[batch.trained].double().sum()) for batch in batches)
+    assert total == pytest.approx(1, rel=1e-6)
+    for batch in batches:
+        assert torch.equal(batch.trained, (batch.labels != IGNORED).nonzero()[:, 0])
+        assert normalisation == "sequence" or len(set(batch.weights.tolist())) == 1
 
 
 def test_one_micro_batch_by_hand() -> None:
@@ -75,7 +78,8 @@ def test_one_micro_batch_by_hand() -> None:
     assert batch.position_ids.tolist() == [[0, 1, 2, 0, 1, 2, 3]]
     assert batch.labels.tolist() == [12, 13, -100, -100, -100, 24, -100]
     assert batch.examples.tolist() == [4, 4, 4, 9, 9, 9, 9]
-    assert batch.weights.tolist() == [0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]
+    assert batch.weights.tolist() == [0.25, 0.25, 0.25, 0.5, 0.5, 0.5, 0.5]  # two sequences of weight 1/2
+    assert batch.trained.tolist() == [0, 1, 5]
     assert batch.boundaries.tolist() == [0, 3, 7]
     assert batch.lengths == (3, 4)
     moved = batch.to(torch.device("cpu"))

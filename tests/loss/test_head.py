@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from otr.loss import HeadOutput, Objective, OTRHead, otr_loss, reference
 from otr.loss.draws import token_keys
-from otr.loss.head import IGNORED
+from otr.loss.head import IGNORED, chunk_rows
 from otr.loss.objective import NAMES
 from otr.loss.rows import rollout
 
@@ -198,12 +198,80 @@ def test_scaling_the_loss_scales_the_gradients() -> None:
         assert abs(float((found.double() * wanted.double()).sum() / (wanted.double() ** 2).sum()) * 30.3 - 1) < 3e-4
 
 
+def test_chunks_are_few_equal_and_whole_tiles() -> None:
+    """What a GPU computes: a part of a tile costs a whole one, a chunk more a pass over the weight's gradient."""
+    for rows, most in ((10_240, 4113), (10_240, 5265), (4096, 4110), (7001, 2441), (129, 4113), (1, 4113), (50, 7)):
+        size = chunk_rows(rows, 10, 10.0 * most)
+        chunks = [min(size, rows - start) for start in range(0, rows, size)]
+        tile = min(128, most)
+        assert size % tile == 0 and size <= most
+        assert len(chunks) == -(-rows // (most - most % tile)), "more chunks than the budget asks for"
+        assert chunks[0] - chunks[-1] < tile * len(chunks)
+    assert chunk_rows(0, 10, 5.0) == 1  # nothing to train, and a budget below one row
+
+
+def test_gradients_are_those_of_one_chunk_even_if_the_last_is_ragged() -> None:
+    """300 rows in chunks of 128, 128 and 44."""
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.randn(300, 16, generator=generator)
+    weight, labels = torch.randn(40, 16, generator=generator), torch.randint(40, (300,), generator=generator)
+    found = []
+    for rows in (300, 140):
+        leaf, parameter = hidden.clone().requires_grad_(), nn.Parameter(weight.clone())
+        head = OTRHead(parameter, Objective("sft"), logits_budget=rows * 40 * 4)
+        head(leaf, labels, labels, labels, 0).loss.backward()
+        assert leaf.grad is not None and parameter.grad is not None
+        found.append((leaf.grad, parameter.grad))
+    for one, many in zip(*found, strict=True):
+        assert relative(many, one) < 2e-6
+
+
+def test_divisor_in_the_weights_is_a_divided_loss() -> None:
+    """Known beforehand, it costs no pass over the gradients; the result is the one of dividing afterwards."""
+    batch = Batch()
+    (batch.run(Objective()).loss / 30).backward()
+    wanted = batch.gradients()
+    head = OTRHead(batch.weight, Objective(), seed=5)
+    weights = torch.full((TOKENS,), 1 / 30)
+    head(batch.hidden, batch.labels, batch.examples, batch.positions, 9, weights).loss.backward()
+    for found, want in zip(batch.gradients(), wanted, strict=True):
+        assert relative(found, want) < 1e-6
+
+
+def test_a_copy_whose_gradient_is_float32_gets_it_unrounded() -> None:
+    """What sharded training hands to the head: a bfloat16 copy of a float32 weight."""
+    batch = Batch(torch.bfloat16)
+    exact = batch.reference(Objective("sft"))[2]
+    batch.weight = nn.Parameter(batch.weight.detach().bfloat16())
+    batch.weight.grad_dtype = torch.float32
+    batch.run(Objective("sft"), chunk=7).loss.backward()
+    gradient = batch.weight.grad
+    assert gradient is not None and gradient.dtype == torch.float32 and relative(gradient, exact) < 4e-3
+    assert not torch.equal(gradient, gradient.bfloat16().float())
+
+
+def test_without_waiting_the_caller_checks() -> None:
+    batch = Batch()
+    kept = (batch.labels != IGNORED).nonzero().view(-1)
+    with torch.no_grad():
+        batch.hidden[[25, 31], 3] = math.nan
+    out = OTRHead(batch.weight, Objective("sft"))(
+        *(column[kept] for column in (batch.hidden, batch.labels, batch.examples, batch.positions)), 0, wait=False
+    )
+    with pytest.raises(FloatingPointError, match="example 8, position 5 .* 2 rows are"):
+        out.check()
+    none = kept[:0]
+    empty = OTRHead(batch.weight, Objective("sft"))(batch.hidden[none], none, none, none, 0, wait=False)
+    empty.check()
+    assert empty.loss == 0
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_bad_hidden_state_raises_and_names_the_token(bad: float) -> None:
     batch = Batch()
     with torch.no_grad():
         batch.hidden[25, 3] = bad
-    with pytest.raises(FloatingPointError, match="example 8, position 5 .* 1 of 30 rows"):
+    with pytest.raises(FloatingPointError, match="example 8, position 5 .* 1 row is"):
         batch.run(Objective("sft"), chunk=4)
 
 

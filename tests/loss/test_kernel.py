@@ -217,6 +217,21 @@ def test_draws_follow_the_sampling_policy() -> None:
     assert abs(float(statistic) - int(large.sum())) < 5 * (2 * int(large.sum())) ** 0.5
 
 
+@here
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_scale_multiplies_in_float32_and_skips_one(dtype: torch.dtype) -> None:
+    from otr.loss import kernel
+
+    values = (torch.randint(-64, 65, (3, 301)) / 8).to(dtype).to(DEVICE)
+    wanted = values.double() * 0.25
+    kept = values.clone()
+    kernel.scale(values, torch.tensor(1.0, device=DEVICE))
+    assert torch.equal(values, kept)
+    kernel.scale(values, torch.tensor(0.25, device=DEVICE))
+    assert torch.equal(values.double(), wanted)
+    kernel.scale(values[:0], torch.tensor(2.0, device=DEVICE))
+
+
 @on_gpu
 def test_head_on_a_gpu_matches_float64_and_repeats_bit_for_bit() -> None:
     """The whole head, through the kernel, at a real vocabulary; two runs show that no race decides a result."""
