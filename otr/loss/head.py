@@ -333,7 +333,7 @@ def _scale(gradient: Tensor, factor: Tensor) -> None:
     """gradient *= factor (0-d), through float32: 1 / tokens rounded to bfloat16 would bias every element the same way.
     A factor of exactly 1 costs no pass over the gradient, and nobody waits for the device to learn it."""
     if gradient.device.type == "cuda" and gradient.dtype != torch.float64 and find_spec("triton"):
-        from otr.loss import kernel
+        from . import kernel
 
         kernel.scale(gradient, factor)
     elif gradient.device.type != "cpu" or factor.item() != 1:
