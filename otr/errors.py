@@ -3,3 +3,8 @@
 
 class UserError(Exception):
     """Bad input. Its text is one line: where (file, key or line), what was found, what is allowed or what to do."""
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line: the first of its message, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from otr.command.stage import Help
 from otr.errors import UserError
 from otr.files import Row, read_json, read_jsonl
 from otr.report.grid import duration
-from otr.stage import Help
 
 LINES = 20
 """Of a long file of rows, so many are shown."""

@@ -55,8 +55,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen3 checkpoint with tokenizer and chat template, pre-trained for a few steps only."""
+    from otr.config.pretraining import PretrainSettings
     from otr.models.pretrain import pretrain
-    from otr.models.settings import PretrainSettings
 
     folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
     settings = PretrainSettings(hidden_size=64, layers=2, heads=2, intermediate_size=128, positions=1024, steps=30)

@@ -35,9 +35,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from otr.command.stage import Stage
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, write_json, write_text
-from otr.stage import Stage
 
 N = 13
 """Words in a row; the usual number."""

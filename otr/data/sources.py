@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from otr.config import RESOURCES, Benchmark, Experiment, Source
+from otr.config import Benchmark, Experiment, Source
 from otr.config import sources as all_sources
 from otr.errors import UserError
 from otr.files import Row, read_jsonl
+from otr.resources import RESOURCES
 
 EVALPLUS_COLUMNS = [
     "task_id", "prompt", "entry_point", "canonical_solution", "contract", "base_input", "plus_input", "atol",

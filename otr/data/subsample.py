@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from otr.command.stage import Stage
 from otr.config import Dataset, Lengths
 from otr.data.response import worked_solution
 from otr.data.sources import Folders, column, load_rows
 from otr.errors import UserError
 from otr.files import Row, replacing, sha256, write_json
-from otr.stage import Stage
 
 
 def examples(dataset: Dataset, folders: Folders, count_tokens: Callable[[list[str]], list[int]]) -> list[Row]:
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _write(folder: Path, chosen: list[Row], summary: dict[str, Any], title: str) -> None:
     import pandas as pd
 
-    from otr.figures import length_histogram
+    from otr.figures.plots import length_histogram
 
     folder.mkdir()
     pd.DataFrame(chosen, columns=["id", "problem", "response", "tokens"]).to_parquet(folder / "train.parquet")

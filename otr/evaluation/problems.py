@@ -12,12 +12,12 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from otr import config
+from otr.command.stage import Stage
 from otr.data.response import worked_solution
 from otr.data.sources import Folders, column, load_rows, needed_columns
 from otr.errors import UserError
-from otr.evaluation.gold import read_gold
+from otr.evaluation.math.gold import read_gold
 from otr.files import Row, replacing, write_jsonl
-from otr.stage import Stage
 
 
 def problems(benchmark: config.Benchmark, folders: Folders) -> list[Row]:

@@ -23,16 +23,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from otr import devices
+from otr.command.progress import Progress, say
+from otr.command.progress import screen as progress_screen
+from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.errors import UserError
 from otr.evaluation.engine import Engine, Request, engine_name, open_engine
 from otr.evaluation.protocols import Asker, Prompt
 from otr.files import Row, claimed, read_json, read_jsonl, replacing, sha256, write_json, write_jsonl
-from otr.progress import Progress, say
-from otr.progress import screen as progress_screen
-from otr.provenance import provenance
-from otr.stage import Stage
+from otr.machine import devices
+from otr.machine.provenance import provenance
 
 
 @dataclass(frozen=True)

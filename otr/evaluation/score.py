@@ -1,6 +1,7 @@
 """The score of a sampled benchmark.
 
-In:  for every problem its k verdicts (otr.evaluation.grade), in the order of the samples, and their lengths in tokens.
+In:  for every problem its k verdicts (otr.evaluation.math.verdicts), in the order of the samples, and their lengths in
+     tokens.
 Out: one JSON-able dict.   2 problems, k = 2, verdicts right, wrong / right, right:
 
     {"problems": 2, "k": 2, "mean_at_k": 75.0, "mean_at_k_rounded": 75.0, "standard_error": 25.0, ...}
@@ -32,8 +33,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from otr.evaluation.grade import Verdict
-from otr.evaluation.notation import key
+from otr.evaluation.math.notation import key
+from otr.evaluation.math.verdicts import Verdict
 
 _HOW = ("boxed", "anchor", "last-number", "none")
 _FAILED = ("timeout", "memory", "crash")

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.errors import UserError
 from otr.files import Row, read_json, read_jsonl, sha256, write_json, write_jsonl
-from otr.provenance import provenance
-from otr.stage import Stage
+from otr.machine.provenance import provenance
 
 
 @dataclass(frozen=True)

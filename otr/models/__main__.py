@@ -9,12 +9,12 @@ where it came from.
 
 from pathlib import Path
 
+from otr.command.stage import Stage
 from otr.config import Model
 from otr.errors import UserError
 from otr.files import replacing, sha256, write_json
+from otr.machine.provenance import provenance
 from otr.models.origin import check_folder, gguf_file
-from otr.provenance import provenance
-from otr.stage import Stage
 
 
 def link(folder: Path, out: Path) -> None:

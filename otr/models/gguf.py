@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from otr.train.checkpoint import export
-from otr.train.parallel import Ranks
+from otr.models.export import export
 
 
 def convert(file: Path, out: Path) -> None:
@@ -19,4 +18,4 @@ def convert(file: Path, out: Path) -> None:
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(loaded.state_dict())
-    export(out, model, tokenizer, "float32", Ranks(rank=0, count=1, device=torch.device("cpu")))
+    export(out, model, tokenizer, "float32")

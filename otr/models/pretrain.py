@@ -23,10 +23,10 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from otr.command.progress import Progress
+from otr.config.pretraining import PretrainSettings
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, replacing, write_jsonl
-from otr.models.settings import PretrainSettings
-from otr.progress import Progress
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (

@@ -4,7 +4,7 @@
     sum(parameter.numel() for parameter in model.parameters())      # 3085938688, and no memory taken
 
 The first of these that there is: config.json of the base checkpoint the workflow made, of a local `path`, the settings
-of a pre-trained model, the project's table of known hub models (workflow/resources/model_shapes.json, sources inside).
+of a pre-trained model, the project's table of known hub models (otr/resources/model_shapes.json, sources inside).
 The hub is never asked.
 """
 
@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from otr.config import RESOURCES, Model
+from otr.config import Model
+from otr.config.pretraining import PretrainSettings
 from otr.errors import UserError
 from otr.files import Row, read_json
-from otr.models.settings import PretrainSettings
+from otr.resources import RESOURCES
 
 TABLE = RESOURCES / "model_shapes.json"
 

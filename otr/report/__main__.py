@@ -8,9 +8,9 @@ and provenance. The page needs no network and no other file.
 
 from pathlib import Path
 
+from otr.command.stage import Stage
 from otr.files import write_text
 from otr.report.page import render
-from otr.stage import Stage
 
 
 def main(arguments: list[str] | None = None) -> None:

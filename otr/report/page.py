@@ -23,10 +23,9 @@ from otr.config import Experiment
 from otr.files import Row
 from otr.report import charts, samples
 from otr.report.grid import MISSING, Grid, Line, duration, figure, grid, percent
-from otr.report.tree import Cell, Tree
-from otr.tables.__main__ import experiment_table
-from otr.tables.collect import Table
+from otr.results import Cell, Tree
 from otr.tables.render import groups
+from otr.tables.table import Table, experiment_table
 
 PANELS = {
     "loss": "objective (not comparable between methods)",

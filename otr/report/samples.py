@@ -15,7 +15,7 @@ import random
 from typing import Any
 
 from otr.files import Row, read_jsonl
-from otr.report.tree import Cell, Tree
+from otr.results import Cell, Tree
 
 PER_CELL = 12
 """At most so many completions of one benchmark of one run."""

@@ -11,18 +11,15 @@ draws <out>/figure2.{png,svg}. Each takes what is finished so far.
 """
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
-from otr.config import Experiment
+from otr.command.stage import Stage
 from otr.errors import UserError
 from otr.files import write_text
-from otr.stage import Stage
 from otr.tables import audit, comparison, render
 from otr.tables.bootstrap import read_accuracies
-from otr.tables.collect import Table, build, read_scores
-from otr.tables.provenance import provenance
+from otr.tables.table import experiment_table
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -71,7 +68,7 @@ def _audit(arguments: list[str]) -> None:
 
 
 def _figure2(arguments: list[str]) -> None:
-    from otr.tables import figure2  # matplotlib takes a second, which tables need not wait for
+    from otr.figures import figure2  # matplotlib takes a second, which tables need not wait for
 
     stage = Stage("python -m otr.tables figure2", figure2.__doc__)
     _add_folders(stage)
@@ -86,14 +83,6 @@ def _figure2(arguments: list[str]) -> None:
 def _add_folders(stage: Stage) -> None:
     stage.add("--results", type=Path, default=Path("results"), help="folder of all results (default: results)")
     stage.add("--out", type=Path, required=True, help="folder to write to")
-
-
-def experiment_table(experiment: Experiment, name: str, results: Path) -> Table:
-    """A table of an experiment with the scores written so far and their provenance."""
-    layout = experiment.tables[name]
-    scores = read_scores(results, experiment.name, layout, experiment.runs)
-    table = build(name, layout, scores, experiment.labels())
-    return dataclasses.replace(table, provenance=provenance(experiment.name, scores))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,11 @@ from fractions import Fraction
 from functools import cache
 
 from otr.tables import paper
-from otr.tables.collect import Cell, Table, two_decimals
+from otr.tables.marks import Cell
 from otr.tables.paper import PROBLEMS, PublishedCell
 from otr.tables.render import aligned
+from otr.tables.scores import two_decimals
+from otr.tables.table import Table
 
 SAMPLES = {
     "GSM8K": 4, "MATH": 4, "Olympiad": 4, "Minerva": 4, "AIME24": 16, "AIME25": 16, "AMC23": 16,

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from otr.config.tables import TableLayout
 from otr.errors import UserError
 from otr.files import read_jsonl
-from otr.tables.collect import Key
-from otr.tables.layout import TableLayout
+from otr.tables.scores import Key
 
 ROUNDS = 2000
 _ROUNDS_AT_ONCE = 50

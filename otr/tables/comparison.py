@@ -20,8 +20,9 @@ from decimal import Decimal
 
 from otr.tables import paper
 from otr.tables.bootstrap import Accuracies, paired_interval, pairs_of
-from otr.tables.collect import Key, Score, Table, two_decimals
 from otr.tables.render import aligned
+from otr.tables.scores import Key, Score, two_decimals
+from otr.tables.table import Table
 
 CSV_COLUMNS = (
     "table", "model", "method", "group", "benchmark", "ours", "ours_rounded", "standard_error", "published",

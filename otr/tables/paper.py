@@ -1,6 +1,6 @@
 """The tables as published, built from their cells by the same code that builds ours.
 
-In: workflow/resources/paper_tables.csv (354 published cells; columns table, model, method, beta, benchmark, value,
+In: otr/resources/paper_tables.csv (354 published cells; columns table, model, method, beta, benchmark, value,
 dagger, bold), for example `1,Qwen2.5-3B,OTR,-0.1,GSM8K,82.93,0,1`. Out: Tables. Averages, † and bold are recomputed
 from the benchmark cells; the published ones serve to check them.
 
@@ -13,12 +13,13 @@ import dataclasses
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 
-from otr.tables.collect import Key, Score, Table, build
-from otr.tables.layout import ColumnGroup, TableLayout
+from otr.config.tables import ColumnGroup, TableLayout
+from otr.resources import RESOURCES
+from otr.tables.scores import Key, Score
+from otr.tables.table import Table, build
 
-CELLS = Path(__file__).resolve().parents[2] / "workflow" / "resources" / "paper_tables.csv"
+CELLS = RESOURCES / "paper_tables.csv"
 
 
 @dataclass(frozen=True)

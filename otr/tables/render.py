@@ -1,6 +1,6 @@
 """A Table as text: Markdown for reading, CSV for computing, LaTeX (booktabs, multirow) for a paper.
 
-In: a Table (otr/tables/collect.py). Out: the three texts; the same table always gives the same bytes. Markdown of a
+In: a Table (otr/tables/table.py). Out: the three texts; the same table always gives the same bytes. Markdown of a
 row, padded so that the file reads well without a viewer:
 
     | Qwen3-4B   | Base   |   86.90   |   54.10   |
@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otr.files import write_text
-from otr.tables.collect import Block, Cell, Column, Row, Table, two_decimals
+from otr.tables.marks import Cell
+from otr.tables.scores import two_decimals
+from otr.tables.table import Block, Column, Row, Table
 
 CSV_COLUMNS = (
     "table", "model", "run", "group", "benchmark", "value", "score", "standard_error", "dagger", "bold",

@@ -16,10 +16,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from otr.command.progress import say
+from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.files import Row, sha256, write_json, write_jsonl
-from otr.progress import say
-from otr.stage import Stage
 
 _MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "checkpoint_minutes"}
 """Keys of a recipe that a run may be resumed with other values of."""
@@ -50,8 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     """Train and write the run's files; returns the stage's end line."""
-    from otr.figures import training_curves
-    from otr.provenance import provenance
+    from otr.figures.plots import training_curves
+    from otr.machine.provenance import provenance
+    from otr.models.export import export
     from otr.train import checkpoint
     from otr.train.footprint import expected_memory, training_flops
     from otr.train.loop import train
@@ -84,7 +85,7 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
             say(f"{title}: expects {expected}, {hours:.2g} hours at {_USUAL_SPEED / 1e12:.0f} TFLOP/s a GPU")
         with open_tracker(options.track if ranks.first else "none", options.out, title, settings) as log:
             metrics = train(trainer, data, resume, title, log)
-        checkpoint.export(options.out / "checkpoint", trainer.model, tokenizer, recipe.precision, ranks)
+        export(options.out / "checkpoint", trainer.model, tokenizer, recipe.precision, ranks.first)
         if not ranks.first:
             return ""
         write_jsonl(options.out / "metrics.jsonl", metrics)

@@ -1,6 +1,6 @@
-"""Checkpoints: resumable ones while a run goes on, and the final one that others load.
+"""Checkpoints: resumable ones, while a run goes on.
 
-Resumable ones lie in a folder of their own beside the run's outputs (never inside one: Snakemake deletes outputs before
+They lie in a folder of their own beside the run's outputs (never inside one: Snakemake deletes outputs before
 a rerun):
 
     .resume/settings.json      what the run was started with: a run of other settings does not go on from here
@@ -8,8 +8,7 @@ a rerun):
     .resume/step-120/          weights and moments after 120 steps, and nothing else
 
 A step-<n> is written under another name and renamed when whole, so any folder of that name is complete, whatever
-moment the process was killed at. The final checkpoint is a plain Hugging Face folder: safetensors, tokenizer with its
-chat template, generation_config.
+moment the process was killed at. The final checkpoint is written by otr/models/export.py.
 """
 
 import os
@@ -23,20 +22,16 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors import SafetensorError
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
     get_state_dict,
     set_state_dict,
 )
 
 from otr import files
-from otr.data.chat import Chat
-from otr.errors import UserError
-from otr.files import Row, read_json, replacing, write_json
+from otr.errors import UserError, first_line
+from otr.files import Row, read_json, write_json
 from otr.train.parallel import Ranks
 from otr.train.reading import Planner, Reader
 
@@ -118,36 +113,6 @@ def load(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> int
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def export(folder: Path, model: Any, tokenizer: Any, precision: str, ranks: Ranks) -> None:
-    """Write the final checkpoint, its weights rounded to `precision` (the name of a torch type), with a
-    generation_config that holds the stop tokens and nothing that would change sampling behind a reader's back.
-    All ranks give their shards, the first one writes. UserError when it cannot be written."""
-    from transformers import GenerationConfig
-
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights: dict[str, Any] = get_model_state_dict(model, options=options)
-    if not ranks.first:
-        return
-    if model.config.tie_word_embeddings:
-        weights.pop("lm_head.weight", None)
-    dtype = getattr(torch, precision)
-    state = {name: tensor.to(dtype) for name, tensor in weights.items()}
-    stop = Chat(tokenizer).stop_ids(model.generation_config.eos_token_id)
-    model.generation_config = GenerationConfig(
-        eos_token_id=stop, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
-    )
-    model.config.dtype = dtype
-    try:
-        with replacing(folder) as target:
-            model.save_pretrained(target, state_dict=state)
-            tokenizer.save_pretrained(target)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{folder}: the final checkpoint cannot be written ({_reason(error)}); make room and run again, which goes "
-            "on from the last resumable checkpoint"
-        ) from None
-
-
 def _transfer(
     move: Any, folder: Path, policy: Any, optimizer: torch.optim.Optimizer, **options: Any
 ) -> tuple[Any, Any]:
@@ -179,7 +144,7 @@ def _reason(error: BaseException) -> str:
     """The cause in a few words; a checkpoint error carries one error a rank."""
     if isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)
 
 
 def _remove(path: Path) -> None:

@@ -24,17 +24,17 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from otr.command.progress import Progress, say
 from otr.config import Training
 from otr.data.chat import Chat, Tokens
-from otr.data.pack import MicroBatch, pack
 from otr.errors import UserError
 from otr.files import Row
 from otr.loss import HeadOutput, Objective, OTRHead
 from otr.loss.head import raise_if_broken
-from otr.progress import Progress, say
 from otr.train import checkpoint, parallel, schedule
 from otr.train.attention import PACKED, attends_fully
 from otr.train.metrics import MetricsFile
+from otr.train.pack import MicroBatch, pack
 from otr.train.parallel import Ranks
 from otr.train.trackers import Log
 

@@ -26,8 +26,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from otr import devices, memory
 from otr.errors import UserError
+from otr.machine import devices, memory
 
 _SHUTDOWN_SECONDS = 180
 """How long torchrun lets ranks write a checkpoint after SIGTERM before it kills them."""

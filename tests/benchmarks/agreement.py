@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otr.evaluation.gold import STYLES, Gold, read_gold
-from otr.evaluation.grade import Verdict, grade
+from otr.evaluation.math.gold import STYLES, Gold, read_gold
+from otr.evaluation.math.verdicts import Verdict, grade
 
 _TAIL = 600  # characters of a completion that are shown: where its answer stands
 

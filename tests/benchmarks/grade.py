@@ -8,8 +8,8 @@ CPU time of this process and of its grading processes, their start included.
 import random
 import resource
 
-from otr.evaluation.gold import Gold, read_gold
-from otr.evaluation.grade import grade
+from otr.evaluation.math.gold import Gold, read_gold
+from otr.evaluation.math.verdicts import grade
 
 LINE = r"We set $x=\frac{3}{7}$ and \(y_{2}=\sqrt{2}\), hence \[ x^{2}+y^{2}=5. \] By symmetry the sum is 31." "\n"
 

@@ -17,7 +17,7 @@ from otr.data.micro.code import Task, run
 from otr.data.micro.documents import documents, expert_answer, tuning_rows
 from otr.data.micro.general import Choice
 from otr.data.micro.items import held_out
-from otr.evaluation.gold import read_gold
+from otr.evaluation.math.gold import read_gold
 from otr.files import Row, read_jsonl, sha256
 
 MATHS = sorted(MATHEMATICS)

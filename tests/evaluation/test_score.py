@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from otr.evaluation.grade import Verdict
+from otr.evaluation.math.verdicts import Verdict
 from otr.evaluation.score import score
 
 RIGHT = Verdict(True, "5", "boxed", "same")

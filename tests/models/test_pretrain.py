@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
+from otr.config.pretraining import PretrainSettings
 from otr.data.micro.documents import chat_prompt, documents
 from otr.errors import UserError
 from otr.files import read_jsonl, sha256, write_jsonl
@@ -23,7 +24,6 @@ from otr.models.pretrain import (
     train_tokenizer,
     weighted_loss,
 )
-from otr.models.settings import PretrainSettings
 
 TINY = PretrainSettings(hidden_size=32, layers=1, heads=1, intermediate_size=64, steps=40, rows=4, row_tokens=128)
 

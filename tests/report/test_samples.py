@@ -1,8 +1,8 @@
 """Which completions a page shows."""
 
 from otr.report import samples
-from otr.report.tree import Cell
-from otr.report.tree import Tree as Results
+from otr.results import Cell
+from otr.results import Tree as Results
 
 from .conftest import Tree
 

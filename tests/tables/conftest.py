@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from otr.config.tables import ColumnGroup, TableLayout
 from otr.files import write_json
-from otr.tables.collect import Table, build, read_scores
-from otr.tables.layout import ColumnGroup, TableLayout
-from otr.tables.provenance import provenance
+from otr.tables.footnotes import provenance
+from otr.tables.scores import read_scores
+from otr.tables.table import Table, build
 
 VALUES = {
     ("small", "base"): (40.0, 20.0),

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from otr.config.tables import ColumnGroup, TableLayout
 from otr.errors import UserError
 from otr.files import write_jsonl
 from otr.tables.bootstrap import Accuracies, paired_interval, read_accuracies
-from otr.tables.layout import ColumnGroup, TableLayout
 
 
 def drawn(count: int, seed: int) -> Accuracies:

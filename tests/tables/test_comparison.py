@@ -11,7 +11,8 @@ import pytest
 from otr.files import write_jsonl
 from otr.tables import comparison, paper
 from otr.tables.bootstrap import read_accuracies
-from otr.tables.collect import Key, Score, Table, build
+from otr.tables.scores import Key, Score
+from otr.tables.table import Table, build
 
 
 def reproduction(number: int, shift: str = "0", error: float = 0.5, models: tuple[str, ...] = ()) -> Table:

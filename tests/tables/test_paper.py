@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 import pytest
 
 from otr.tables import paper
-from otr.tables.collect import Cell
+from otr.tables.marks import Cell
 from otr.tables.render import comma_separated, latex, markdown
 
 Place = tuple[int, str, str, str]

@@ -12,8 +12,9 @@ from typing import Any
 from otr.config import load
 from otr.files import write_json
 from otr.tables import paper
-from otr.tables.collect import Block, Cell, Column, Row, Table
+from otr.tables.marks import Cell
 from otr.tables.render import comma_separated, latex, markdown, render, write
+from otr.tables.table import Block, Column, Row, Table
 
 
 def test_markdown_of_a_small_table(example: Any) -> None:

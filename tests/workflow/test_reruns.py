@@ -31,7 +31,7 @@ def test_new_drawing_code_reruns_tables_alone(finished: Checkout) -> None:
 
 
 def test_new_grading_code_regrades_and_never_resamples(finished: Checkout) -> None:
-    with (finished.folder / "otr/evaluation/grade.py").open("a") as file:
+    with (finished.folder / "otr/evaluation/math/verdicts.py").open("a") as file:
         file.write("\n# changed\n")
     assert finished.planned("results/table1.md") == {"grade_all": 4, "table": 1, "selected_table": 1}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from otr import config as settings
-from otr import preflight, terminal
+from otr.launch import preflight, terminal
 from otr.errors import UserError
 
 preflight.set_paths(workflow.basedir)

@@ -2,18 +2,9 @@
 #
 # Benchmarks of one suite are sampled by one job, with one load of the checkpoint; each kind of benchmark has its judge.
 JUDGES = {
-    "math": ("grade", ["answers", "notation", "grade", "judge", "score", "scorefile", "math"]),
-    "code": (
-        "execute",
-        [
-            *(f"execution/{name}" for name in ["judgement", "proxy", "values"]),
-            "extraction",
-            "score",
-            "scorefile",
-            "code",
-        ],
-    ),
-    "general": ("match", ["answers", "tasks/matching", "score", "scorefile", "general"]),
+    "math": ("grade", ["answers", "notation", "verdicts", "equality", "__main__"]),
+    "code": ("execute", [*(f"sandbox/{name}" for name in ["proxy", "values"]), "verdicts", "program", "__main__"]),
+    "general": ("match", ["matching", "__main__"]),
 }
 
 
@@ -79,7 +70,12 @@ for suite, suite_benchmarks in experiment.suites().items():
                 problems=problem_files(judged),
                 samples=evaluation_files(judged, "samples.jsonl.gz"),
                 sampling=evaluation_files(judged, "sampling.json"),
-                code=code(*(f"evaluation/{module}.py" for module in modules)),
+                code=code(
+                    "evaluation/score.py",
+                    "evaluation/scorefile.py",
+                    *(["evaluation/math/answers.py"] if kind == "general" else []),
+                    *(f"evaluation/{kind}/{module}.py" for module in modules),
+                ),
             output:
                 verdicts=evaluation_files(judged, "verdicts.jsonl.gz"),
                 scores=evaluation_files(judged, "score.json"),

@@ -1,5 +1,5 @@
 # Everything of an experiment on one HTML page. It reads the whole tree and is redone with any of its tables.
-REPORT_FILES = ["charts.py", "grid.py", "page.css", "page.html", "page.js", "page.py", "samples.py", "tree.py"]
+REPORT_FILES = ["charts.py", "grid.py", "page.css", "page.html", "page.js", "page.py", "samples.py"]
 
 
 rule report:
@@ -8,7 +8,7 @@ rule report:
         figures=rules.figure2.output.svg if FIGURES else [],
         comparison=rules.comparison.output.markdown,
         overlaps=OVERLAPS,
-        code=code(*(f"report/{name}" for name in REPORT_FILES)),
+        code=code("results.py", *(f"report/{name}" for name in REPORT_FILES)),
     output:
         f"{RESULTS}/report.html",
     log:

@@ -4,7 +4,9 @@
 rule table:
     input:
         scores=lambda w: [f"{RESULTS}/eval/{cell}/score.json" for cell in experiment.cells(w.table)],
-        code=code(*(f"tables/{name}.py" for name in ["collect", "layout", "provenance", "render"])),
+        code=code(
+            "config/tables.py", *(f"tables/{name}.py" for name in ["footnotes", "marks", "render", "scores", "table"])
+        ),
     output:
         markdown=f"{RESULTS}/tables/{{table}}.md",
         csv=f"{RESULTS}/tables/{{table}}.csv",
@@ -29,8 +31,11 @@ rule table:
 rule comparison:
     input:
         scores=[f"{RESULTS}/eval/{c}/score.json" for table in experiment.tables for c in experiment.cells(table)],
-        published="workflow/resources/paper_tables.csv",
-        code=code(*(f"tables/{name}.py" for name in ["bootstrap", "collect", "comparison", "layout", "paper"])),
+        published="otr/resources/paper_tables.csv",
+        code=code(
+            "config/tables.py",
+            *(f"tables/{name}.py" for name in ["bootstrap", "comparison", "marks", "paper", "scores", "table"]),
+        ),
     output:
         markdown=f"{RESULTS}/tables/comparison.md",
         csv=f"{RESULTS}/tables/comparison.csv",
@@ -70,7 +75,7 @@ rule selected_comparison:
 
 rule audit:
     input:
-        published="workflow/resources/paper_tables.csv",
+        published="otr/resources/paper_tables.csv",
         code=code(*(f"tables/{name}.py" for name in ["audit", "paper"])),
     output:
         "results/paper_audit.md",

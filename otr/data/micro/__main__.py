@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 from random import Random
 
+from otr.command.stage import Help
 from otr.data.micro.benchmarks import benchmarks, few_shot
 from otr.data.micro.documents import documents, tuning_rows
 from otr.files import replacing, write_jsonl
-from otr.stage import Help
 
 DOCUMENTS = 40_000
 TUNING_ROWS = 8_000

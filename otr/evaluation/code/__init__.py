@@ -1,0 +1,1 @@
+"""Grading of code: programs found in completions and run against their tests in a sandbox."""

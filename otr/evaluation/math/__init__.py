@@ -1,0 +1,1 @@
+"""Grading of mathematics: answers found, normalised and compared by math-verify."""

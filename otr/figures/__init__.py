@@ -1,0 +1,1 @@
+"""Pictures of results: training curves, length histograms, the paper's Figure 2."""

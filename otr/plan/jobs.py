@@ -1,0 +1,423 @@
+"""The jobs of an experiment and what each costs on a device. The model is stated in otr/plan/__main__.py."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from otr.config import BASE_RUN, Benchmark, Dataset, Experiment, Training
+from otr.data.sources import Folders, load_rows
+from otr.errors import UserError
+from otr.files import Row, read_json
+from otr.plan.hardware import Hardware
+
+STARTUP = 60.0
+"""Seconds until a training job or a sampling engine works."""
+STEP_OVERHEAD = 0.005
+"""Seconds of a decode step that are neither reading nor computing."""
+SEQUENCES = 256
+"""Completions that an engine works on at once (otr/evaluation/engine.py)."""
+PROCESS_GB = 0.95
+"""Main memory of a process with torch and transformers, before there is a model."""
+PROMPT, DEMONSTRATION = 150, 200
+"""Tokens of a prompt, and of each few-shot example in front of it."""
+RESPONSE = 400
+"""Tokens of a training response whose length nothing tells."""
+EXAMPLES = 10_000
+"""Training examples of a set whose size nothing tells."""
+PROBLEMS = 500
+"""Problems of a benchmark that cannot be counted yet."""
+JUDGE_SECONDS = {"math": 0.01, "code": 1.0, "general": 0.001}
+"""Of a core, a completion."""
+SUBSET_HOURS = 0.25
+"""Of a core, to tokenize a source of the paper's size."""
+TOKEN_BYTES = 2.5
+"""Of a completion's token on disk, compressed, with its verdict."""
+
+PUBLISHED = {
+    "gsm8k": 1319, "math500": 500, "olympiadbench": 675, "minerva": 272, "aime24": 30, "aime25": 30, "amc23": 40,
+    "humanevalplus": 164, "mbppplus": 378, "mmlupro": 12032, "supergpqa": 26529, "bbeh": 4520,
+}  # fmt: skip
+"""Problems of public benchmarks by the names that the shipped experiments give them, letters and digits alone."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one job, or of a stage's jobs together."""
+
+    device_hours: float = 0.0
+    """Hours times devices."""
+    core_hours: float = 0.0
+    """Of jobs that take no device."""
+    memory_gb: float = 0.0
+    """Most at once of a device (a process, on a CPU)."""
+    disk_gb: float = 0.0
+    """That stays."""
+
+
+@dataclass(frozen=True)
+class Job:
+    stage: str
+    name: str
+    cost: Cost
+    done: bool
+    detail: Row = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations of a training run."""
+
+    body: float
+    head: float
+    attention: float
+    recomputed: float
+
+    @property
+    def total(self) -> float:
+        return self.body + self.head + self.attention + self.recomputed
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Lengths in tokens of a data set's examples."""
+
+    responses: list[int]
+    prompts: list[int]
+    known: bool
+    """Measured, not assumed."""
+
+    def of(self, recipe: Training) -> tuple[list[int], list[int], float]:
+        """Lengths of the sequences trained on, of their responses, and how often each is seen on average."""
+        kept = [(p + r, r) for p, r in zip(self.prompts, self.responses, strict=True) if p + r <= recipe.max_length]
+        steps = recipe.epochs * (len(kept) // recipe.batch_size)
+        return [whole for whole, _ in kept], [r for _, r in kept], steps * recipe.batch_size / max(1, len(kept))
+
+
+class Plan:
+    """All jobs of an experiment on a device."""
+
+    def __init__(
+        self, experiment: Experiment, hardware: Hardware, results: Path, folders: Folders, models: Path,
+        calibrate: bool = False, completion_tokens: float | None = None,
+    ) -> None:  # fmt: skip
+        self.experiment = experiment
+        self.hardware = hardware
+        self.root = results / experiment.name
+        self._folders = folders
+        self._models = models
+        self.calibrate = calibrate
+        self.completion_tokens = completion_tokens
+        self._shapes: dict[str, Any] = {}
+        self._parameters: dict[str, int] = {}
+        self._corpora: dict[str, Corpus] = {}
+        self._counts: dict[str, int] = {}
+        self.notes: list[str] = []
+
+    # What there is to do
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(model, run) of every checkpoint that a table or figure needs."""
+        cells = [cell.split("/") for table in self.experiment.tables for cell in self.experiment.cells(table)]
+        return list(dict.fromkeys([(cell[0], cell[1]) for cell in cells] + self.experiment.figure2_runs()))
+
+    @property
+    def asked(self) -> list[tuple[str, str, str]]:
+        """(model, run, suite) of every sampling job."""
+        suite = {name: benchmark.suite for name, benchmark in self.experiment.benchmarks.items()}
+        cells = [cell.split("/") for table in self.experiment.tables for cell in self.experiment.cells(table)]
+        return list(dict.fromkeys((model, run, suite[name]) for model, run, name in cells))
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        trained = [(model, run) for model, run in self.pairs if run in self.experiment.tuned_runs]
+        datasets = dict.fromkeys(self.experiment.recipe(run).dataset for _, run in trained)
+        return [
+            *(self._subset(name) for name in datasets),
+            *(self._base(model) for model in dict.fromkeys(model for model, _ in self.pairs)),
+            *(self._train(model, run) for model, run in trained),
+            *(job for asked in self.asked for job in self._evaluate(*asked)),
+        ]
+
+    # What a job takes
+
+    def _subset(self, name: str) -> Job:
+        folder = self.root / "data" / name
+        tokens = sum(self.corpus(name).responses) + sum(self.corpus(name).prompts)
+        return Job(
+            "subset", name, Cost(core_hours=SUBSET_HOURS, disk_gb=2 * tokens / 1e9), _exist(folder, "summary.json")
+        )
+
+    def _base(self, model: str) -> Job:
+        settings, parameters = self.experiment.models[model], self.parameters(model)
+        hours = 0.0
+        if settings.pretrain:
+            tokens = settings.pretrain.steps * settings.pretrain.rows * settings.pretrain.row_tokens
+            core = Hardware.named("cpu").flops * self.experiment.threads  # on any machine: the job takes no GPU
+            hours = 6 * parameters * tokens / core / 3600
+        # A path is linked; the hub's weights are bfloat16, everything made here is float32.
+        size = 0 if settings.path else (2 if settings.hub else 4) * parameters / 1e9
+        done = _exist(self.root / "train" / model / BASE_RUN, "run.json")
+        return Job("base", model, Cost(core_hours=hours, disk_gb=size), done)
+
+    def _train(self, model: str, run: str) -> Job:
+        from otr.train.footprint import expected_memory
+
+        recipe, shape = self.experiment.recipe(run), self.shape(model)
+        ranks = self._ranks(model)
+        flops = self.flops(model, run)
+        hours = (flops.total / self._training_speed(model) / ranks + self.startup) / 3600
+        sharded = self.hardware.is_gpu or ranks > 1
+        memory = expected_memory(shape, recipe, ranks, sharded).total / 1e9 + (
+            0 if self.hardware.is_gpu else PROCESS_GB
+        )
+        final = self.parameters(model) * (2 if recipe.precision == "bfloat16" else 4) / 1e9
+        detail: Row = {
+            "model": model,
+            "tokens": self.tokens(run),
+            "flops": flops,
+            "devices": ranks,
+            "hours": hours,
+            "parameters": self.parameters(model),
+            "resumable_gb": 2 * 12 * self.parameters(model) / 1e9,
+        }
+        done = _exist(self.root / "train" / model / run, "run.json")
+        return Job("train", f"{model} {run}", Cost(hours * ranks, 0.0, memory, final), done, detail)
+
+    def _evaluate(self, model: str, run: str, suite: str) -> Iterable[Job]:
+        names = self.experiment.suites()[suite]
+        folders = [self.root / "eval" / model / run / name for name in names]
+        completions = {name: self._completions(run, name) for name in names}
+        tokens = {name: completions[name] * self._mean_tokens(model, run, name) for name in names}
+        total = sum(tokens.values())
+        rate, memory = self._decoding(model, sum(completions.values()), total)
+        longest = max(self._limit(run, name) for name in names)
+        prompts = sum(completions[name] * self._prompt_tokens(run, name) for name in names)
+        seconds = self.startup + total / rate
+        if not (self.calibrate and self._measured_decoding):  # whose rates hold all of a job's work
+            seconds += 2 * self.parameters(model) * prompts / self._prefill_speed
+            seconds += longest * self._step_seconds(model, 1, longest)
+        done = all(_exist(folder, "sampling.json") for folder in folders)
+        detail = {"model": model, "completions": sum(completions.values()), "tokens": total, "rate": rate}
+        yield Job(
+            "sample",
+            f"{model} {run} {suite}",
+            Cost(seconds / 3600, 0.0, memory, total * TOKEN_BYTES / 1e9),
+            done,
+            detail,
+        )
+        for kind in JUDGE_SECONDS:
+            judged = [name for name in names if self.experiment.benchmarks[name].kind == kind]
+            if judged:
+                hours = sum(completions[name] for name in judged) * JUDGE_SECONDS[kind] / 3600
+                done = all(_exist(self.root / "eval" / model / run / name, "score.json") for name in judged)
+                yield Job(f"judge {kind}", f"{model} {run} {suite}", Cost(core_hours=hours), done)
+
+    # Training
+
+    def flops(self, model: str, run: str) -> Flops:
+        """Of a whole training run."""
+        from otr.train.footprint import training_flops
+
+        recipe, shape = self.experiment.recipe(run), self.shape(model)
+        lengths, responses, passes = self.corpus(recipe.dataset).of(recipe)
+        vocabulary, hidden = shape.get_output_embeddings().weight.shape
+        products = training_flops(shape, [1]) - training_flops(shape, [])  # of one token; its attention is negligible
+        attention = training_flops(shape, lengths) - products * sum(lengths)
+        body = (products - 6 * vocabulary * hidden) * sum(lengths)
+        head = 6 * vocabulary * hidden * sum(responses)
+        again = (body + attention) / 3 if recipe.activation_checkpointing else 0.0
+        return Flops(*(passes * part for part in (body, head, attention, again)))
+
+    def tokens(self, run: str) -> float:
+        """Tokens that a run reads, prompts included."""
+        lengths, _, passes = self.corpus(self.experiment.recipe(run).dataset).of(self.experiment.recipe(run))
+        return passes * sum(lengths)
+
+    def _training_speed(self, model: str) -> float:
+        """Operations a second of one rank."""
+        if self.calibrate and (measured := self._measured_training):
+            return median(measured.get(model) or [speed for speeds in measured.values() for speed in speeds])
+        return self.hardware.flops * (1 if self.hardware.is_gpu else self.experiment.threads)
+
+    @cached_property
+    def _measured_training(self) -> dict[str, list[float]]:
+        """Operations a second and rank of finished runs, by model."""
+        found: dict[str, list[float]] = {}
+        for model, run in self.pairs:
+            if (file := self.root / "train" / model / run / "run.json").exists() and run in self.experiment.tuned_runs:
+                done = read_json(file)
+                speed = self.flops(model, run).total / done["seconds"] / done["ranks"]
+                found.setdefault(model, []).append(speed)
+        return found
+
+    def corpus(self, name: str) -> Corpus:
+        """Lengths of a data set's examples: of the subset itself if it is there, else as its settings promise."""
+        if name not in self._corpora:
+            file = self.root / "data" / name / "train.parquet"
+            dataset = self.experiment.datasets[name]
+            self._corpora[name] = _measured_corpus(file) if file.exists() else _assumed_corpus(dataset)
+            if not self._corpora[name].known:
+                found = self._corpora[name].responses
+                self.notes.append(
+                    f"data set {name}: {len(found)} responses of {sum(found) / len(found):.0f} tokens on average "
+                    f"({'as its `lengths` promise' if dataset.lengths else 'assumed'}), prompts of {PROMPT}"
+                )
+        return self._corpora[name]
+
+    # Sampling
+
+    def _decoding(self, model: str, completions: int, tokens: float) -> tuple[float, float]:
+        """Tokens a second of one engine, and its memory in GB."""
+        weights, context = self._weights(model), PROMPT + tokens / max(1, completions) / 2
+        batch = min(SEQUENCES, completions)
+        if self.hardware.memory_gb is not None:
+            room = 0.9e9 * self.hardware.memory_gb - weights - 2e9
+            batch = max(1, min(batch, int(room / (self._cache_bytes(model) * 2 * context))))
+        memory = (weights + batch * self._cache_bytes(model) * 2 * context) / 1e9 + 2
+        if self.calibrate and (measured := self._measured_decoding):
+            return median(measured.get(model) or [rate for rates in measured.values() for rate in rates]), memory
+        return batch / self._step_seconds(model, batch, context), memory
+
+    def _step_seconds(self, model: str, batch: int, context: float) -> float:
+        reading = (self._weights(model) + batch * context * self._cache_bytes(model)) / self.hardware.bytes_a_second
+        computing = 2 * self.parameters(model) * batch / self._prefill_speed
+        return max(reading, computing) + STEP_OVERHEAD
+
+    @property
+    def _prefill_speed(self) -> float:
+        return self.hardware.flops * (1 if self.hardware.is_gpu else self.experiment.threads)
+
+    @cached_property
+    def _measured_decoding(self) -> dict[str, list[float]]:
+        """Tokens a second of finished sampling jobs that drew everything in one go, by model."""
+        found: dict[str, list[float]] = {}
+        for model, run, suite in self.asked:
+            if (measured := self.measured_sampling(model, run, suite)) is not None:
+                found.setdefault(model, []).append(measured[0] / measured[1])
+        return found
+
+    def measured_sampling(self, model: str, run: str, suite: str) -> tuple[float, float, float] | None:
+        """Tokens, seconds of drawing and seconds of starting, of a finished job."""
+        files = [self.root / "eval" / model / run / name / "sampling.json" for name in self.experiment.suites()[suite]]
+        rows = [read_json(file) for file in files if file.exists()]
+        drawn = [row["drawn_now"] for row in rows if row.get("drawn_now")]
+        tokens, seconds = sum(row["tokens"] for row in drawn), max((_seconds(row) for row in drawn), default=0.0)
+        return (tokens, seconds, rows[0].get("engine_seconds", 0.0)) if tokens and seconds else None
+
+    def _weights(self, model: str) -> float:
+        """Bytes an engine holds."""
+        return self.parameters(model) * (2.0 if self.experiment.sampling_dtype == "bfloat16" else 4.0)
+
+    def _cache_bytes(self, model: str) -> float:
+        """Keys and values of one token."""
+        config = self.shape(model).config
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        size = 2 if self.experiment.sampling_dtype == "bfloat16" else 4
+        return float(2 * config.num_hidden_layers * config.num_key_value_heads * width * size)
+
+    def _completions(self, run: str, name: str) -> int:
+        benchmark = self.experiment.benchmarks[name]
+        return self.problems(name) * (1 if self.experiment.protocol(run).greedy else benchmark.samples)
+
+    def problems(self, name: str) -> int:
+        """Problems of a benchmark: those prepared, those in a local file, or as many as are known to be published."""
+        if name not in self._counts:
+            self._counts[name] = self._count(name, self.experiment.benchmarks[name])
+        return self._counts[name]
+
+    def _count(self, name: str, benchmark: Benchmark) -> int:
+        file = self.root / "problems" / name / "problems.jsonl"
+        if file.exists():
+            return sum(1 for line in file.open(encoding="utf-8") if line.strip())
+        source = benchmark.source
+        if source.path or source.generated or source.shipped:  # nothing is fetched for a plan
+            try:
+                return len(load_rows(source, self._folders, [], benchmark.limit))
+            except (UserError, OSError):
+                pass  # not here yet
+        public = re.sub("[^a-z0-9]", "", name.lower())
+        count = PUBLISHED.get(public, benchmark.limit or PROBLEMS)
+        if public not in PUBLISHED:
+            self.notes.append(f"benchmark {name}: {count} problems (assumed; not prepared yet)")
+        return min(count, benchmark.limit or count)
+
+    def _limit(self, run: str, name: str) -> int:
+        return self.experiment.benchmarks[name].max_tokens or self.experiment.protocol(run).max_tokens
+
+    def _mean_tokens(self, model: str, run: str, name: str) -> float:
+        """Tokens of a completion: as drawn before by this run, else by others of its protocol, else assumed."""
+        like = [run] + [other for _, other in self.pairs if self._alike(other, run)]
+        for other in dict.fromkeys(like):
+            for candidate in dict.fromkeys([model, *self.experiment.models]):
+                file = self.root / "eval" / candidate / other / name / "sampling.json"
+                if file.exists() and (drawn := read_json(file).get("drawn_now")) and drawn["completions"]:
+                    return float(drawn["tokens"]) / float(drawn["completions"])
+        limit = self._limit(run, name)
+        if run in self.experiment.tuned_runs and self.experiment.benchmarks[name].kind == "math":
+            found = self.corpus(self.experiment.recipe(run).dataset).responses
+            return min(limit, sum(found) / len(found))
+        return min(limit, self.completion_tokens or limit / 2)
+
+    def _alike(self, other: str, run: str) -> bool:
+        return self.experiment.protocol(other) == self.experiment.protocol(run)
+
+    def _prompt_tokens(self, run: str, name: str) -> int:
+        shots = self.experiment.benchmarks[name].few_shot
+        natural = self.experiment.protocol(run).prompt == "natural"
+        return PROMPT + (shots.count * DEMONSTRATION if shots and natural else 0)
+
+    # Both
+
+    @property
+    def startup(self) -> float:
+        return STARTUP if self.hardware.is_gpu else STARTUP / 4
+
+    def shape(self, model: str) -> Any:
+        if model not in self._shapes:
+            from otr.models.shapes import shape
+
+            checkpoint = self.root / "train" / model / BASE_RUN / "checkpoint"
+            self._shapes[model] = shape(self.experiment.models[model], self._models, checkpoint)
+        return self._shapes[model]
+
+    def parameters(self, model: str) -> int:
+        if model not in self._parameters:
+            self._parameters[model] = sum(parameter.numel() for parameter in self.shape(model).parameters())
+        return self._parameters[model]
+
+    def _ranks(self, model: str) -> int:
+        return self.experiment.models[model].gpus if self.hardware.is_gpu else 1
+
+
+def _exist(folder: Path, name: str) -> bool:
+    return (folder / name).exists()
+
+
+def _seconds(drawn: Row) -> float:
+    """A job's seconds stand in each of its benchmarks' files."""
+    return float(drawn.get("seconds_of_all_benchmarks", 0.0))
+
+
+def _measured_corpus(file: Path) -> Corpus:
+    """Response lengths as counted; prompts by their characters, at the responses' characters a token."""
+    import pandas as pd
+
+    rows = pd.read_parquet(file)
+    responses = [int(length) for length in rows["tokens"]]
+    ratio = sum(map(len, rows["response"])) / max(1, sum(responses))
+    template = 10  # of a chat turn's marks
+    return Corpus(responses, [round(len(text) / ratio) + template for text in rows["problem"]], known=True)
+
+
+def _assumed_corpus(dataset: Dataset) -> Corpus:
+    size = dataset.size or EXAMPLES
+    if dataset.lengths is None:
+        return Corpus([RESPONSE] * size, [PROMPT] * size, known=False)
+    low, width = dataset.lengths.minimum, dataset.lengths.maximum - dataset.lengths.minimum
+    return Corpus([low + math.ceil(width * (n + 0.5) / size) for n in range(size)], [PROMPT] * size, known=False)

@@ -1,0 +1,78 @@
+"""The marks of a table's cells (†, ‡ and bold) and what the legend says of them.
+
+    below the regression row                 39.99†
+    below the like-for-like row              39.99‡
+    best of the compared rows                *62.50*
+
+Marks compare values as shown. A reader can check every mark from the table alone; the paper does the same where one can
+tell (its ties are both bold or unmarked by caption, and no † stands on a value equal to the base's).
+tests/tables/test_paper.py counts the evidence in the published cells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from otr.config.tables import TableLayout
+from otr.tables.scores import Score, two_decimals
+
+
+@dataclass(frozen=True)
+class Cell:
+    score: Score | None
+    dagger: bool = False
+    bold: bool = False
+    double_dagger: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The value as printed: 62.50, or 62.50±1.25 for several training seeds."""
+        if self.score is None:
+            return "—"
+        deviation = self.score.seed_deviation
+        return two_decimals(self.score.value) + ("" if deviation is None else f"±{deviation:.2f}")
+
+    @property
+    def marks(self) -> str:
+        return "†" * self.dagger + "‡" * self.double_dagger
+
+
+def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Cell]:
+    """One model's cells in one column, a run each, with †, ‡ and bold decided on the values as shown. The last may be
+    of the run that is compared with and not printed."""
+    shown = {run: Decimal(two_decimals(score.value)) for run, score in scores.items() if score is not None}
+    floor = shown.get(layout.regression) if layout.regression else None
+    like_floor = shown.get(layout.like_for_like) if layout.like_for_like else None
+    compared = layout.best_of or ()
+    # With a row still missing nobody knows the best one.
+    best = max(shown[run] for run in compared) if compared and all(run in shown for run in compared) else None
+    return [
+        Cell(
+            score,
+            dagger=run in shown and floor is not None and shown[run] < floor,
+            bold=run in compared and best is not None and shown[run] == best,
+            # The regression row is asked otherwise: it has no like.
+            double_dagger=run in shown
+            and like_floor is not None
+            and run != layout.regression
+            and shown[run] < like_floor,
+        )
+        for run, score in scores.items()
+    ]
+
+
+def legend(layout: TableLayout, labels: Mapping[str, str], cells: Sequence[Cell]) -> tuple[str, ...]:
+    sentences = []
+    if layout.best_of:
+        rows = [labels.get(run, run) for run in layout.best_of]
+        sentences.append(f"*Bold*: best of {', '.join(rows[:-1])} and {rows[-1]} for each model (ties: all).")
+    if layout.regression:
+        sentences.append(f"†: below {labels.get(layout.regression, layout.regression)}.")
+    if layout.like_for_like:
+        sentences.append(f"‡: below {labels.get(layout.like_for_like, layout.like_for_like)}: like for like.")
+    seeds = {len(cell.score.by_seed) for cell in cells if cell.score} - {0}
+    if seeds:
+        sentences.append(f"±: standard deviation over {max(seeds)} training seeds.")
+    if any(cell.score is None for cell in cells):
+        sentences.append("—: not scored yet.")
+    return tuple(sentences)

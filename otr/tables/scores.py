@@ -1,0 +1,165 @@
+"""The scores of an experiment's cells, read from its score files, and their means.
+
+In: `<results>/<experiment>/eval/<model>/<run>/<benchmark>/score.json`, each at least
+
+    {"experiment": "micro", "model": "micro-small", "run": "otr", "benchmark": "sums", "metric": "mean@4",
+     "score": 62.5, "score_rounded": 62.5, "standard_error": 2.1, "problems": 64, "samples": 256,
+     "protocol": {"temperature": 0.7, "top_p": 0.8},
+     "provenance": {"commit": "95a5834", "versions": {"vllm": "0.32.0"}, "seed": 0}}
+
+(`score` in percent, unrounded; `score_rounded` as the paper rounds, may be null, as may the standard error; `samples`
+counts completions over all problems.) Out: Scores. An average is the mean of the unrounded scores of its group. For
+published cells that is the mean of the cells.
+"""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from otr.config.tables import TableLayout
+from otr.errors import UserError
+from otr.files import read_json
+
+Key = tuple[str, str, str]
+"""(model, run, benchmark)."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One benchmark's result. Decimal keeps sums of printed values exact; the published cells carry only `value`."""
+
+    value: Decimal
+    rounded: Decimal | None = None
+    """The mean over samples of accuracies rounded to one decimal first, as the paper computes mean@k."""
+    standard_error: float | None = None
+    problems: int | None = None
+    samples: int | None = None
+    by_seed: tuple[Decimal, ...] = ()
+    """The values of several trainings, whose mean `value` is; empty for a single one."""
+    chance: float | None = None
+    """What guessing would give, in percent, where that is known."""
+    metric: str = ""
+    protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def seed_deviation(self) -> float | None:
+        """Sample standard deviation over training seeds; None for a single one."""
+        return float(statistics.stdev(self.by_seed)) if len(self.by_seed) > 1 else None
+
+
+def two_decimals(value: Decimal) -> str:
+    """A percentage as printed. Nine decimals first, so that a binary fraction such as 32.524999999999999 counts as the
+    half it stands for."""
+    return str(value.quantize(Decimal("1e-9")).quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def read_scores(
+    results: Path | str, experiment: str, layout: TableLayout, runs: Callable[[str], list[str]] = lambda row: [row]
+) -> dict[Key, Score]:
+    """The finished scores of a table's cells by (model, row, benchmark). Raises UserError on a damaged file or one that
+    belongs elsewhere.
+
+    runs: the runs of a row, one a training seed; the row has a score once all of them do.
+    """
+    scores = {}
+    for model, row, benchmark in product(layout.models, layout.compared, layout.benchmarks):
+        found = [_read_score(Path(results), experiment, model, run, benchmark) for run in runs(row)]
+        finished = [score for score in found if score is not None]
+        if len(finished) == len(found):
+            scores[model, row, benchmark] = mean_over_seeds(finished)
+    return scores
+
+
+def _read_score(results: Path, experiment: str, model: str, run: str, benchmark: str) -> Score | None:
+    path = results / experiment / "eval" / model / run / benchmark / "score.json"
+    where = {"experiment": experiment, "model": model, "run": run, "benchmark": benchmark}
+    return _parse(path, where) if path.exists() else None
+
+
+def mean_over_seeds(scores: Sequence[Score]) -> Score:
+    """The mean of one benchmark's scores over training seeds. Problems are the same for all, so their share of the
+    standard error does not shrink: the mean of the standard errors is kept."""
+    if len(scores) == 1:
+        return scores[0]
+    whole = average(scores)
+    errors = [score.standard_error for score in scores if score.standard_error is not None]
+    return dataclasses.replace(
+        scores[0],
+        value=whole.value,
+        rounded=whole.rounded,
+        standard_error=statistics.mean(errors) if len(errors) == len(scores) else None,
+        samples=whole.samples,
+        by_seed=tuple(score.value for score in scores),
+    )
+
+
+def _parse(path: Path, where: Mapping[str, str]) -> Score:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a JSON object is needed, found {type(content).__name__}")
+    for key, expected in where.items():
+        if content.get(key) != expected:
+            raise UserError(f"{path}: {key}: found {content.get(key)!r}, the folder says '{expected}'")
+    return Score(
+        value=Decimal(str(_number(path, content, "score", 100))),
+        rounded=None
+        if content.get("score_rounded") is None
+        else Decimal(str(_number(path, content, "score_rounded", 100))),
+        standard_error=None if content.get("standard_error") is None else _number(path, content, "standard_error", 100),
+        problems=int(_number(path, content, "problems", math.inf)),
+        samples=int(_number(path, content, "samples", math.inf)),
+        chance=content["details"].get("chance") if isinstance(content.get("details"), dict) else None,
+        metric=str(content.get("metric", "")),
+        protocol=_mapping(path, content, "protocol"),
+        provenance=_mapping(path, content, "provenance"),
+    )
+
+
+def _number(path: Path, content: Mapping[str, Any], key: str, maximum: float) -> float:
+    value = content.get(key)
+    # A comparison with NaN is false, so NaN is refused here as well.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
+        allowed = f"0 to {maximum}" if math.isfinite(maximum) else "0 or more"
+        raise UserError(f"{path}: {key}: found {value!r}, allowed is a number, {allowed}")
+    return value
+
+
+def _mapping(path: Path, content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = content.get(key)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {key}: found {value!r}, allowed is a JSON object")
+    return value
+
+
+def average(scores: Sequence[Score]) -> Score:
+    """Mean of n scores. Benchmarks are sampled independently of one another, so its standard error is
+    sqrt(sum of squared standard errors) / n; unknown where one is."""
+    errors = [score.standard_error for score in scores if score.standard_error is not None]
+    rounded = [score.rounded for score in scores if score.rounded is not None]
+    count = len(scores)
+    return Score(
+        value=sum((score.value for score in scores), Decimal(0)) / count,
+        rounded=sum(rounded, Decimal(0)) / count if len(rounded) == count else None,
+        standard_error=math.hypot(*errors) / count if len(errors) == count else None,
+        problems=_total([score.problems for score in scores]),
+        samples=_total([score.samples for score in scores]),
+        by_seed=_average_by_seed(scores),
+    )
+
+
+def _average_by_seed(scores: Sequence[Score]) -> tuple[Decimal, ...]:
+    if len({len(score.by_seed) for score in scores}) > 1:
+        return ()
+    return tuple(sum(values, Decimal(0)) / len(scores) for values in zip(*(s.by_seed for s in scores), strict=True))
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -1,0 +1,81 @@
+"""Which program is taken from a completion, and that no text takes long."""
+
+import time
+
+import pytest
+
+from otr.evaluation.code.program import Program, extract
+
+STUB = 'def double(x):\n    """Twice x."""\n'
+ROW = {"prompt": STUB, "entry_point": "double"}
+WORDS = {"prompt": '"""\nWrite double.\n"""\n', "entry_point": "double"}
+CODE = "def double(x):\n    return 2 * x\n"
+
+
+def chat(completion: str, scorer: str = "mbpp") -> Program:
+    return extract(completion, ROW if scorer == "humaneval" else WORDS, scorer, "chat", ())
+
+
+def test_a_natural_completion_goes_on_with_the_prompt() -> None:
+    found = extract("    return 2 * x\n\ndef more", ROW, "humaneval", "natural", ("\ndef ", "\nclass "))
+    assert found == Program(STUB + "    return 2 * x\n", "continuation")
+    assert extract(CODE + '"""', WORDS, "mbpp", "natural", ('\n"""',)) == Program(CODE.rstrip("\n"), "whole")
+
+
+@pytest.mark.parametrize("completion", ["", " \n\t\n", "\n```\n\n```\n", "<think>x</think>\n", "\ndef other"])
+def test_nothing_is_no_program(completion: str) -> None:
+    protocol = "natural" if "other" in completion else "chat"
+    found = extract(completion, ROW, "humaneval", protocol, ("\ndef ",))
+    assert (found == Program("", "none")) == ("```" not in completion), found
+
+
+def test_the_last_closed_block_that_defines_the_function() -> None:
+    wrong = CODE.replace("2", "3")
+    assert chat(f"A\n```python\n{wrong}```\nno:\n```python\n{CODE}```\nend") == Program(CODE, "block")
+    assert chat(f"```python\n{CODE}```\nExample:\n```python\nprint(double(2))\n```") == Program(CODE, "block")
+    assert chat("```\nx = 1\n```\n```\ny = 2\n```") == Program("y = 2\n", "block")
+
+
+def test_an_unclosed_block_counts_where_none_is_closed() -> None:
+    assert chat(f"Sure\n```python\n{CODE}").how == "unclosed-block"
+    assert chat(f"Sure\n```python\n{CODE}").text.strip() == CODE.strip()
+    assert chat(f"```python\n{CODE}```\nor\n```python\ndef double(x): retu") == Program(CODE, "block")
+    assert chat(CODE) == Program(CODE, "whole")
+
+
+def test_blocks_before_the_end_of_thought_do_not_count() -> None:
+    wrong = CODE.replace("2", "3")
+    assert chat(f"<think>\n```python\n{wrong}```\n</think>\n```python\n{CODE}```") == Program(CODE, "block")
+    assert chat(f"<think>\n```python\n{wrong}```\n</think>\n{CODE}") == Program(f"\n{CODE}", "whole")
+
+
+def test_a_stub_is_put_before_the_rest_of_its_function_alone() -> None:
+    assert chat("```python\n    return 2 * x\n```", "humaneval") == Program(f"{STUB}\n    return 2 * x\n", "block")
+    assert chat(f"```python\n{CODE}```", "humaneval") == Program(CODE, "block")
+    assert chat("```python\ndouble = lambda x: 2 * x\n```", "humaneval").text == "double = lambda x: 2 * x\n"
+    assert chat("```python\n    return 2 * x\n```") == Program("    return 2 * x\n", "block")
+    assert chat("```python\ndef double_up(x):\n    return 1\n```", "humaneval").text.startswith(STUB)
+
+
+def test_fences_as_models_write_them() -> None:
+    indented = "".join(f"   {line}\n" for line in ["```python", *CODE.splitlines(), "```"])
+    assert chat(f"1. Do this:\n{indented}") == Program(CODE, "block")
+    assert chat(f"Here: ```python\n{CODE}```") == Program(CODE, "block")
+    assert chat(f"Call ```double``` like\n```py\n{CODE}```") == Program(CODE, "block")
+    quoting = 'def double(x):\n    """\n    ```\n    double(1)\n    ```\n    """\n    return 2 * x\n'
+    assert chat(f"````python\n{quoting}````") == Program(quoting, "block")
+    assert chat(f"```python\r\n{CODE}```\r\n") == Program(CODE, "block")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["`" * 1_000_000, "```\n" * 250_000, "```python\n" * 100_000, "x\n" * 500_000, "``` `" * 200_000]
+    + ["def " * 250_000, "def" + " " * 1_000_000, "</think>" * 125_000, "\n" * 1_000_000, " " * 1_000_000]
+    + ["```\n" + "double " * 140_000, "```a\n" + " ```a\n" * 160_000],
+    ids=lambda text: repr(text[:6]),
+)
+def test_a_million_characters_take_well_under_a_second(text: str) -> None:
+    started = time.process_time()
+    for scorer in ("humaneval", "mbpp"):
+        chat(text, scorer)
+    assert time.process_time() - started < 1

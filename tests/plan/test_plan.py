@@ -1,0 +1,201 @@
+"""What a plan promises, against the published sizes, the workflow's own job list and a run that was measured."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkouts import MICRO, ROOT, Checkout
+
+from otr import config
+from otr.config import Experiment, Model
+from otr.config.pretraining import PretrainSettings
+from otr.data.sources import Folders
+from otr.errors import UserError
+from otr.files import read_json, write_json, write_jsonl
+from otr.models.shapes import TABLE, shape
+from otr.plan.__main__ import main
+from otr.plan.hardware import KNOWN, Hardware
+from otr.plan.jobs import Plan
+from otr.plan.text import finished, report
+
+FACTOR = 2.0
+"""A plan calibrated on one run is to be right about another within this factor (time, memory)."""
+
+
+def experiment(name: str = "paper") -> Experiment:
+    return config.load(config.experiment_file(name))
+
+
+def plan(found: Experiment, results: Path, gpu: str = "h100", calibrate: bool = False, **changes: float) -> Plan:
+    folders = Folders(Path("none"), results / found.name / "generated")
+    return Plan(found, Hardware.named(gpu, **changes), results, folders, Path("none"), calibrate)
+
+
+def hours(made: Plan, stage: str) -> float:
+    return sum(job.cost.device_hours for job in made.jobs if job.stage == stage)
+
+
+@pytest.mark.parametrize("name", list(read_json(TABLE)))
+def test_shapes_have_the_published_number_of_parameters(name: str, tmp_path: Path) -> None:
+    found = shape(Model(label="x", hub=name), tmp_path, tmp_path)
+    assert sum(parameter.numel() for parameter in found.parameters()) == read_json(TABLE)[name]["parameters"]
+    assert {parameter.device.type for parameter in found.parameters()} == {"meta"}
+
+
+def test_a_checkpoint_that_is_there_says_its_shape(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    loaded = AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+    here = shape(Model(label="x", hub="some/model"), tmp_path, tiny_checkpoint)
+    assert here.num_parameters() == loaded.num_parameters()
+    settings = PretrainSettings(hidden_size=64, layers=2, heads=2, intermediate_size=128, positions=1024, steps=30)
+    assert shape(Model(label="x", pretrain=settings), tmp_path, tmp_path).num_parameters() == loaded.num_parameters()
+    with pytest.raises(UserError, match="the shape of 'some/model' is not known"):
+        shape(Model(label="x", hub="some/model"), tmp_path, tmp_path)
+
+
+def test_training_flops_of_the_paper(tmp_path: Path) -> None:
+    """5,000 traces of 4,096 tokens and prompts of 150, twice, less the incomplete batch of an epoch, in 156 steps."""
+    made = plan(experiment(), tmp_path)
+    tokens = made.tokens("otr")
+    assert tokens == pytest.approx(156 * 64 * (4096 + 150), rel=0.001)
+    flops = made.flops("qwen2.5-3b", "otr")
+    assert flops.body + flops.head == pytest.approx(6 * 3.086e9 * tokens, rel=0.01)
+    # Uniform lengths: the mean square is 4/3 of the squared mean.
+    assert flops.attention == pytest.approx(6 * 36 * 2048 * tokens * 4096 * 4 / 3, rel=0.05)
+    assert flops.recomputed == pytest.approx((flops.body + flops.attention) / 3)
+    seconds = flops.total / (989e12 * 0.5) + 60
+    [job] = [job for job in made.jobs if job.name == "qwen2.5-3b otr" and job.stage == "train"]
+    assert job.cost.device_hours == pytest.approx(seconds / 3600)
+    assert job.cost.disk_gb == pytest.approx(2 * 3.086, rel=0.001)
+    assert 50 < job.cost.memory_gb < 65
+
+
+def test_a_faster_device_takes_less_time(tmp_path: Path) -> None:
+    slow, fast = plan(experiment(), tmp_path, "a100"), plan(experiment(), tmp_path, "h200")
+    for stage in ("train", "sample"):
+        assert hours(slow, stage) > 1.2 * hours(fast, stage)
+    # Decoding follows the memory, training the arithmetic.
+    assert hours(plan(experiment(), tmp_path, bandwidth_gb=6700), "sample") < 0.8 * hours(
+        plan(experiment(), tmp_path), "sample"
+    )
+    assert hours(plan(experiment(), tmp_path, mfu=0.25), "train") > 1.8 * hours(plan(experiment(), tmp_path), "train")
+
+
+def test_a_job_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    text = report(plan(experiment(), tmp_path, memory_gb=40))
+    assert re.search(r"- qwen3-4b otr: needs \d+ GB a device, 40 are there: raise the model's `gpus`", text)
+    assert "GB a device, 84 are there" not in report(plan(experiment(), tmp_path))
+
+
+def test_jobs_are_those_of_the_workflow(checkout: Checkout, tmp_path: Path) -> None:
+    planned = checkout.planned("--config", "experiment=paper")
+    jobs = [job.stage for job in plan(experiment(), tmp_path).jobs]
+    for stage in ("subset", "base", "train"):
+        assert jobs.count(stage) == planned[stage], stage
+    assert jobs.count("sample") == sum(count for rule, count in planned.items() if rule.startswith("sample"))
+
+
+def test_what_is_done_is_not_left(tmp_path: Path) -> None:
+    before = plan(experiment(), tmp_path)
+    done = [job for job in before.jobs if job.done]
+    write_json(tmp_path / "paper/data/openr1/summary.json", {})
+    write_json(tmp_path / "paper/train/qwen3-4b/base/run.json", {})
+    after = plan(experiment(), tmp_path)
+    assert done == []
+    assert [(job.stage, job.name) for job in after.jobs if job.done] == [("subset", "openr1"), ("base", "qwen3-4b")]
+
+
+def test_problems_are_counted_where_they_are(tmp_path: Path) -> None:
+    paper = experiment()
+    assert plan(paper, tmp_path).problems("gsm8k") == 1319
+    write_jsonl(tmp_path / "paper/problems/gsm8k/problems.jsonl", [{"id": str(n)} for n in range(7)])
+    assert plan(paper, tmp_path).problems("gsm8k") == 7
+    smollm2 = experiment("smollm2")
+    assert plan(smollm2, tmp_path).problems("gsm8k") == smollm2.benchmarks["gsm8k"].limit
+
+
+def test_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither shapes from the hub nor problems: a plan is made on a machine without a network, too."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection is tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    made = plan(experiment(), tmp_path)
+    assert sum(made.problems(name) for name in made.experiment.benchmarks) == 46_489
+    assert len(made.jobs) > 100
+
+
+def test_lengths_are_those_of_the_subset(tmp_path: Path) -> None:
+    rows = [{"id": n, "problem": "p" * 40, "response": "r" * 400, "tokens": 100} for n in range(640)]
+    (tmp_path / "paper/data/openr1").mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(tmp_path / "paper/data/openr1/train.parquet")
+    made = plan(experiment(), tmp_path)
+    # 4 characters a token: prompts of 10 tokens and 10 of the template.
+    assert made.tokens("otr") == 2 * 640 * 120
+    assert not any("openr1" in note for note in made.notes)
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--experiment", str(ROOT / MICRO), "--results", str(tmp_path)]
+    main([*arguments, "--gpu", "cpu"])
+    said = capsys.readouterr()
+    assert "# Plan of experiment micro on cpu" in said.out
+    assert "core-hours" in said.err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--gpu", "abacus"])
+    assert f"--gpu: 'abacus' is unknown; allowed: {', '.join(KNOWN)}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_plan_agrees_with_measured_runs(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Two real runs; the plan is calibrated on the first and asked about the second, as for a run still to come."""
+    settings = config.load(ROOT / MICRO).model_dump(mode="json", exclude={"figure2"})
+    settings["tables"] = {
+        "table1": {
+            "caption": "c", "models": ["small"], "rows": ["sft", "otr"],
+            "columns": [{"group": "g", "benchmarks": ["sums"], "average": "a"}],
+        }
+    }  # fmt: skip
+    settings["datasets"]["expert"] |= {"size": 320, "lengths": None}
+    file = tmp_path / "micro.yaml"
+    file.write_text(json.dumps(settings))
+    root = tmp_path / "results" / "micro"
+    (root / "data/expert").mkdir(parents=True)
+    solution = "First 12 + 30 = 42, then 42 / 2 = 21. The answer is \\boxed{21}."
+    rows = [{"id": n, "problem": f"What is half of {n} + 30?", "response": solution, "tokens": 0} for n in range(320)]
+    from otr.data.subsample import token_counter
+
+    length = token_counter(tiny_checkpoint)([solution])[0]
+    pd.DataFrame([row | {"tokens": length} for row in rows]).to_parquet(root / "data/expert/train.parquet")
+    shutil.copytree(tiny_checkpoint, root / "train/small/base/checkpoint")
+    made = config.load(file)
+    for run in ("sft", "otr"):
+        command = [sys.executable, "-m", "otr.train", "--experiment", str(file), "--model", "small", "--run", run]
+        command += ["--base", str(root / "train/small/base/checkpoint"), "--out", str(root / "train/small" / run)]
+        command += ["--data", str(root / "data/expert/train.parquet")]
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    (root / "train/small/otr/run.json").rename(tmp_path / "measured.json")
+    ahead = plan(made, tmp_path / "results", "cpu", calibrate=True)
+    [promised] = [job for job in ahead.jobs if job.stage == "train" and job.name == "small otr"]
+    assert not promised.done
+    measured = read_json(tmp_path / "measured.json")
+    predicted = promised.cost.device_hours * 3600 - ahead.startup
+    assert 1 / 6 < predicted / measured["seconds"] < 6  # a machine may do other work during one of the two runs
+    assert 1 / FACTOR < promised.cost.memory_gb / measured["peak_memory_gb"] < FACTOR
+    metrics = [json.loads(line) for line in (root / "train/small/otr/metrics.jsonl").read_text().splitlines()]
+    assert ahead.tokens("otr") == pytest.approx(sum(row["tokens"] for row in metrics), rel=0.25)
+    written = sum(path.stat().st_size for path in (root / "train/small/otr/checkpoint").glob("*.safetensors"))
+    assert promised.cost.disk_gb == pytest.approx(written / 1e9, rel=0.05)
+    (tmp_path / "measured.json").rename(root / "train/small/otr/run.json")
+    after = plan(made, tmp_path / "results", "cpu", calibrate=True)
+    assert {(job, what) for job, what, _, _ in finished(after)} >= {("small otr", "training, s")}
+    assert "| small otr" in report(after)
