@@ -312,7 +312,7 @@ def _rows(
     if logits.device.type == "cuda" and logits.dtype != torch.float64 and find_spec("triton"):
         from . import kernel  # here, so that a machine without a GPU needs no triton
 
-        if objective.name in kernel.GENERATED:
+        if kernel.holds(objective):
             run = kernel.row_pass
     return run(logits, labels, keys, objective, weights, diagnostics, gradient)
 
