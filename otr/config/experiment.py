@@ -124,6 +124,8 @@ class Dataset(Block):
     """Column of the problem; a dotted path such as messages.0.content reaches into a row."""
     solution: str
     """Column of the worked solution that becomes the response."""
+    id: str | None = None
+    """Column of the rows' own ids, kept as source_id in train.parquet; without it rows are known by their number."""
     style: Literal["plain", "gsm8k"] = "plain"
     """gsm8k: drop the <<calculator>> marks and turn the last '#### x' into 'The answer is \\boxed{x}.'"""
     tokenizer: Name
@@ -210,8 +212,11 @@ class Benchmark(Block):
     """math: math-verify, mean@k. humaneval, mbpp: evalplus in a sandbox, pass@1; rows as evalplus publishes them.
     choice: lm-eval, exact match of the option's letter. bbeh: lm-eval, exact match of BIG-Bench Extra Hard's answer."""
     problem: str
+    id: str | None = None
+    """Column of the rows' own ids, kept through to verdicts; without it rows are known by their number."""
     options: str | None = None
-    """choice: the column with the list of options, which are lettered and put under the problem."""
+    """choice: the column with the options, which are lettered and put under the problem: a list of texts, lists of
+    text and label (ARC), or texts by their letter (MedQA)."""
     gold: Gold | None = None
     """Of every scorer but humaneval and mbpp, whose rows carry their own tests."""
     category: str | None = None

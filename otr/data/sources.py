@@ -7,14 +7,15 @@ project itself.
 A row is a plain dict as the source has it; nothing is renamed or cleaned here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from otr.config import Benchmark, Experiment, Source
 from otr.config import sources as all_sources
+from otr.data.rows import column
 from otr.errors import UserError
 from otr.files import Row, read_jsonl
 from otr.resources import RESOURCES
@@ -79,19 +80,6 @@ def source_files(source: Source, folders: Folders) -> list[Path]:
     return files
 
 
-def column(row: Row, path: str) -> Any:
-    """The value at a dotted path of a row: column(row, 'messages.0.content'). KeyError when it is not there."""
-    value: Any = row
-    for key in path.split("."):
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, Sequence) and not isinstance(value, str) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            raise KeyError(path)
-    return value
-
-
 def check_local_sources(experiment: Experiment, file: str, folders: Folders) -> None:
     """Read every local source once, so that a bad line is reported before any work starts.
 
@@ -132,16 +120,50 @@ def _checked(row: Row, needs: list[str], where: str) -> Row:
     for path in needs:
         try:
             value = column(row, path)
-        except KeyError:
-            raise UserError(f"{where}: has no column '{path}'; found: {', '.join(row)}") from None
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
         if value is None:
             raise UserError(f"{where}: column '{path}' is empty")
     return row
 
 
+_KINDS = {
+    b"\x1f\x8b": ("gzip-compressed", ".jsonl.gz"),
+    b"PAR1": ("parquet", ".parquet"),
+    b"\x28\xb5\x2f\xfd": ("zstandard-compressed", ""),
+    b"PK\x03\x04": ("a zip archive", ""),
+    b"BZh": ("bzip2-compressed", ""),
+    b"\xfd7zXZ": ("xz-compressed", ""),
+    b"\xff\xfe": ("UTF-16 text", ""),
+    b"\xfe\xff": ("UTF-16 text", ""),
+    b"version https://git-lfs": ("a Git LFS pointer, not the data (`git lfs pull` fetches it)", ""),
+}
+"""First bytes of a file -> what it is, and the end of a name under which it can be read."""
+
+
+def _check_kind(file: Path) -> None:
+    """UserError when a file is not what its name says."""
+    if file.is_dir():
+        raise UserError(f"{file}: is a folder, a file of rows is needed; a glob names the files in it: '{file.name}/*'")
+    try:
+        with file.open("rb") as raw:
+            begin = raw.read(32)
+    except PermissionError:
+        raise UserError(f"{file}: may not be read; change its rights") from None
+    for mark, (kind, ending) in _KINDS.items():
+        if begin.startswith(mark) and not (ending and file.name.endswith(ending)):
+            remedy = f"call it *{ending}" if ending else "unpack or save it as UTF-8 JSONL"
+            raise UserError(f"{file}: is {kind}, its name says otherwise; {remedy}")
+    if file.suffix == ".gz" and begin[:2] != b"\x1f\x8b":
+        raise UserError(f"{file}: is not gzip-compressed, its name says so; drop .gz from its name")
+    if file.suffix == ".parquet" and begin[:4] != b"PAR1":
+        raise UserError(f"{file}: is not parquet, its name says so; copy it again, or call it *.jsonl if it is text")
+
+
 def _file_rows(file: Path) -> Iterator[Row]:
+    _check_kind(file)
     if file.suffix != ".parquet":
-        yield from read_jsonl(file)
+        yield from read_jsonl(file, remedy="save it as UTF-8 text, or copy it again")
         return
     import pyarrow.parquet as parquet
 

@@ -7,57 +7,60 @@ into equal intervals and each gives the same number of examples, drawn without r
 
     {"id": 17, "problem": "Solve x + 3 = 5.", "response": "... \\boxed{2}.", "tokens": 41}
 
-`id` is the row's number in the source, so an example can be found again.
+`id` is the row's number in the source, so an example can be found again; `source_id` is the source's own, where the
+experiment names its column.
 """
 
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from otr.command.stage import Stage
 from otr.config import Dataset, Lengths
+from otr.data.chat import load_tokenizer, text_ids
 from otr.data.response import worked_solution
-from otr.data.sources import Folders, column, load_rows
+from otr.data.rows import boolean, column, text, unseen
+from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
 from otr.files import Row, replacing, sha256, write_json
 
 
 def examples(dataset: Dataset, folders: Folders, count_tokens: Callable[[list[str]], list[int]]) -> list[Row]:
-    """All usable rows of a source as examples; `count_tokens` maps texts to their lengths in tokens.
-
-    UserError names the row that is to be kept and lacks its problem or solution.
-    """
-    found: list[Row] = [
-        {
-            "id": number,
-            "problem": _text(row, dataset.problem, number).strip(),
-            "response": worked_solution(_text(row, dataset.solution, number), dataset.style),
-        }
-        for number, row in enumerate(load_rows(dataset.source, folders, needs=[]))
-        if dataset.only_if is None or _holds(row, dataset.only_if)
-    ]
+    """All usable rows of a source as examples; `count_tokens` maps texts to their lengths in tokens."""
+    found = list(usable_rows(dataset, folders))
     lengths = count_tokens([row["response"] for row in found])
     return [row | {"tokens": tokens} for row, tokens in zip(found, lengths, strict=True)]
 
 
+def usable_rows(dataset: Dataset, folders: Folders) -> Iterator[Row]:
+    """The examples of a source without their lengths. UserError names the row that is to be kept and lacks a text."""
+    seen: dict[str, int] = {}
+    for number, row in enumerate(load_rows(dataset.source, folders, needs=[])):
+        try:
+            if dataset.only_if is not None and not _holds(row, dataset.only_if):
+                continue
+            example: Row = {
+                "id": number,
+                "problem": text(row, dataset.problem).strip(),
+                "response": worked_solution(text(row, dataset.solution), dataset.style),
+            }
+            if dataset.id is not None:
+                example["source_id"] = unseen(text(row, dataset.id), number, seen)
+        except UserError as error:
+            raise UserError(f"row {number} of the source: {error}") from None
+        yield example
+
+
 def _holds(row: Row, path: str) -> bool:
-    try:
-        return column(row, path) is True
-    except KeyError:
-        return False
-
-
-def _text(row: Row, path: str, number: int) -> str:
+    """Whether a row has this mark. A row without the column has it not; a mark that is no truth value is an error."""
     try:
         value = column(row, path)
-    except KeyError:
-        value = None
-    if value is None:
-        raise UserError(f"row {number} of the source: has no '{path}'; found: {', '.join(row)}")
-    return str(value)
+    except UserError:
+        return False
+    return value is not None and boolean(row, path)
 
 
 def length_uniform(rows: list[Row], lengths: Lengths, size: int, seed: int) -> list[Row]:
@@ -97,10 +100,8 @@ def subset(rows: list[Row], dataset: Dataset, seed: int) -> list[Row]:
 
 def token_counter(checkpoint: Path) -> Callable[[list[str]], list[int]]:
     """Counts tokens of texts with a checkpoint's tokenizer."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    return lambda texts: [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    tokenizer = load_tokenizer(checkpoint)
+    return lambda texts: [len(text_ids(tokenizer, text)) for text in texts]
 
 
 def _summary(dataset: Dataset, available: int, chosen: list[Row], seed: int) -> Row:
@@ -148,7 +149,8 @@ def _write(folder: Path, chosen: list[Row], summary: dict[str, Any], title: str)
     from otr.figures.plots import length_histogram
 
     folder.mkdir()
-    pd.DataFrame(chosen, columns=["id", "problem", "response", "tokens"]).to_parquet(folder / "train.parquet")
+    own_ids = ["source_id"] if "source_id" in chosen[0] else []
+    pd.DataFrame(chosen, columns=["id", *own_ids, "problem", "response", "tokens"]).to_parquet(folder / "train.parquet")
     write_json(folder / "summary.json", summary | {"sha256": sha256(folder / "train.parquet")})
     length_histogram(summary, title, folder / "lengths.png")
 

@@ -14,7 +14,8 @@ from string import ascii_uppercase
 from otr import config
 from otr.command.stage import Stage
 from otr.data.response import worked_solution
-from otr.data.sources import Folders, column, load_rows, needed_columns
+from otr.data.rows import boolean, column, letter, options, text, unseen
+from otr.data.sources import Folders, load_rows, needed_columns
 from otr.errors import UserError
 from otr.evaluation.math.gold import read_gold
 from otr.files import Row, replacing, write_jsonl
@@ -26,47 +27,50 @@ def problems(benchmark: config.Benchmark, folders: Folders) -> list[Row]:
     UserError names the row that cannot be read.
     """
     rows = load_rows(benchmark.source, folders, needed_columns(benchmark), benchmark.limit)
-    found = []
+    found: list[Row] = []
+    seen: dict[str, int] = {}
     for number, row in enumerate(rows):
         try:
-            found.append(_READERS[benchmark.kind](number, row, benchmark))
+            problem = _READERS[benchmark.kind](row, benchmark)
+            own = text(row, benchmark.id) if benchmark.id else problem["id"] or str(number)
+            found.append(problem | {"id": unseen(own, number, seen)})
         except UserError as error:
             raise UserError(f"benchmark '{benchmark.label}', row {number}: {error}") from None
     return found
 
 
-def _mathematical(number: int, row: Row, benchmark: config.Benchmark) -> Row:
+def _mathematical(row: Row, benchmark: config.Benchmark) -> Row:
     """{"id": "0", "problem": "Natalia sold ...", "gold": {"answers": ["72"], ...}}"""
     assert benchmark.gold is not None
     whole = row | {benchmark.gold.column: column(row, benchmark.gold.column)}  # a dotted path becomes a column
     gold = read_gold(whole, {"answer": benchmark.gold.column}, benchmark.gold.style)
-    return {"id": str(number), "problem": str(column(row, benchmark.problem)).strip(), "gold": gold.to_dict()}
+    return {"id": "", "problem": text(row, benchmark.problem).strip(), "gold": gold.to_dict()}
 
 
-def _programming(number: int, row: Row, benchmark: config.Benchmark) -> Row:
+def _programming(row: Row, benchmark: config.Benchmark) -> Row:
     """{"id": "HumanEval/2", "problem": "def truncate_number(...", "row": {...}}: evalplus takes its rows whole, and a
     prompt's last line break matters where the model continues it."""
-    return {"id": str(row["task_id"]), "problem": str(column(row, benchmark.problem)), "row": row}
+    return {"id": text(row, "task_id"), "problem": text(row, benchmark.problem), "row": row}
 
 
-def _general(number: int, row: Row, benchmark: config.Benchmark) -> Row:
+def _general(row: Row, benchmark: config.Benchmark) -> Row:
     """{"id": "0", "problem": "Which ...?\\nOptions:\\nA. ...", "gold": "D", "options": 10, "category": "law"}"""
     assert benchmark.gold is not None
-    problem, gold = str(column(row, benchmark.problem)).strip(), str(column(row, benchmark.gold.column)).strip()
-    found: Row = {"id": str(number), "problem": problem, "gold": gold}
+    found: Row = {"id": "", "problem": text(row, benchmark.problem).strip()}
     if benchmark.options is not None:
-        options = [str(option).strip() for option in column(row, benchmark.options)]
-        letters = ascii_uppercase[: len(options)]
-        if len(gold) != 1 or gold not in letters:
-            raise UserError(
-                f"column '{benchmark.gold.column}': one of the letters {letters} is needed, found {gold[:40]!r}"
-            )
-        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(letters, options, strict=False))
-        found |= {"problem": f"{problem}\nOptions:\n{listed}", "options": len(options)}
+        labelled = options(row, benchmark.options)
+        listed = "\n".join(
+            f"{name}. {option}" for name, option in zip(ascii_uppercase, labelled.values(), strict=False)
+        )
+        found["problem"] += f"\nOptions:\n{listed}"
+        found["gold"] = letter(row, benchmark.gold.column, list(labelled))
+        found["options"] = len(labelled)
+    else:
+        found["gold"] = text(row, benchmark.gold.column).strip()
     if benchmark.category is not None:
-        found["category"] = str(column(row, benchmark.category))
+        found["category"] = text(row, benchmark.category)
     if benchmark.mini is not None:
-        found["mini"] = bool(column(row, benchmark.mini))
+        found["mini"] = boolean(row, benchmark.mini)
     return found
 
 
@@ -82,8 +86,8 @@ def demonstrations(few_shot: config.FewShot | None, folders: Folders) -> list[Ro
         raise UserError(f"few-shot set: {few_shot.count} demonstrations are asked for, the source has {len(rows)}")
     return [
         {
-            "problem": str(column(row, few_shot.problem)).strip(),
-            "solution": worked_solution(str(column(row, few_shot.solution)), few_shot.style),
+            "problem": text(row, few_shot.problem).strip(),
+            "solution": worked_solution(text(row, few_shot.solution), few_shot.style),
         }
         for row in rows
     ]

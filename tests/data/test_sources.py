@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from otr.config import Source
-from otr.data.sources import Folders, column, load_rows
+from otr.data.rows import column
+from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
 
 ROWS = [{"question": "1 + 1?", "answer": 2}, {"question": "2 + 2?", "answer": 4}, {"question": "3 + 3?", "answer": 6}]
@@ -51,7 +52,7 @@ def test_nested_columns() -> None:
     assert column(row, "messages.0.content") == "hello"
     assert column(row, "a.b") == 0
     for path in ("messages.1.content", "messages.x", "a.b.c", "b"):
-        with pytest.raises(KeyError):
+        with pytest.raises(UserError, match=f"column '{path}'"):
             column(row, path)
 
 
@@ -81,12 +82,47 @@ def test_unknown_and_damaged_files(tmp_path: Path, folders: Folders) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n")
     with pytest.raises(UserError, match=r"rows\.csv: unknown kind of file; allowed: \.jsonl, \.jsonl\.gz, \.parquet"):
         load_rows(Source(path="rows.csv"), folders, [])
-    (tmp_path / "rows.parquet").write_bytes(b"not parquet at all")
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1, but not parquet at all")
     with pytest.raises(UserError, match=r"rows\.parquet: not readable as parquet"):
         load_rows(Source(path="rows.parquet"), folders, [])
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(LINES.encode())[:-9])
     with pytest.raises(UserError, match=r"rows\.jsonl\.gz: damaged"):
         load_rows(Source(path="rows.jsonl.gz"), folders, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.jsonl", gzip.compress(b"{}"), r"is gzip-compressed, its name says otherwise; call it \*\.jsonl\.gz"),
+        ("rows.jsonl", b"PAR1....", r"is parquet, its name says otherwise; call it \*\.parquet"),
+        ("rows.jsonl", b"PK\x03\x04....", "is a zip archive"),
+        ("rows.jsonl", b"\x28\xb5\x2f\xfd....", "is zstandard-compressed"),
+        ("rows.jsonl", '{"a": "é"}\n'.encode("utf-16"), "is UTF-16 text"),
+        ("rows.jsonl", '{"a": "é"}\n'.encode("latin-1"), r"not UTF-8 \(byte 0xe9\); save it as UTF-8"),
+        ("rows.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        ("rows.jsonl.gz", b'{"a": 1}\n', r"is not gzip-compressed, its name says so; drop \.gz"),
+        ("rows.parquet", b'{"a": 1}\n', "is not parquet, its name says so"),
+        ("rows.jsonl", None, "is a folder, a file of rows is needed"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says(
+    tmp_path: Path, folders: Folders, name: str, content: bytes | None, message: str
+) -> None:
+    """And no message tells users to delete their rows."""
+    file = tmp_path / name
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        load_rows(Source(path=name), folders, [])
+    assert "delete" not in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, folders: Folders) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + LINES.encode())
+    assert load_rows(Source(path="rows.jsonl"), folders, ["question"])
 
 
 def test_real_rows(real_rows: Path) -> None:

@@ -70,7 +70,7 @@ def test_more_than_there_are_is_refused() -> None:
 
 
 def test_only_verified_rows_are_used(tmp_path: Path) -> None:
-    verified = [True, False, "true", 1, True]
+    verified = [True, False, None, False, True]
     rows = [{"problem": f"p{n}", "solution": f" s{n} ", "verified": flag} for n, flag in enumerate(verified)]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     folders = Folders(tmp_path, tmp_path)
@@ -80,6 +80,27 @@ def test_only_verified_rows_are_used(tmp_path: Path) -> None:
         {"id": 4, "problem": "p4", "response": "s4", "tokens": 2},
     ]
     assert len(examples(dataset(), folders, lambda texts: [len(text) for text in texts])) == 5
+    for flag in ("true", 1):
+        write_jsonl(tmp_path / "rows.jsonl", [*rows, {"problem": "p", "solution": "s", "verified": flag}])
+        with pytest.raises(UserError, match="row 5 of the source: column 'verified' holds .* true or false is needed"):
+            examples(dataset(only_if="verified"), folders, list)
+
+
+def test_a_list_of_solutions_is_not_trained_on_as_its_python_form(tmp_path: Path) -> None:
+    """`solution: generations` where generations.0 was meant."""
+    write_jsonl(tmp_path / "rows.jsonl", [{"problem": "p", "solution": ["one", "two"]}])
+    with pytest.raises(UserError, match="row 0 of the source: column 'solution' holds a list of 2, a text is needed"):
+        examples(dataset(), Folders(tmp_path, tmp_path), list)
+
+
+def test_the_sources_own_ids_are_kept_and_differ(tmp_path: Path) -> None:
+    rows = [{"problem": "p", "solution": "s", "uuid": own} for own in ("x/1", "x/2", "x/1")]
+    write_jsonl(tmp_path / "rows.jsonl", rows[:2])
+    found = examples(dataset(id="uuid"), Folders(tmp_path, tmp_path), lambda texts: [1 for _ in texts])
+    assert [(row["id"], row["source_id"]) for row in found] == [(0, "x/1"), (1, "x/2")]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(UserError, match="row 2 of the source: the id 'x/1' is also that of row 0"):
+        examples(dataset(id="uuid"), Folders(tmp_path, tmp_path), list)
 
 
 def test_openr1_rows_without_a_verified_trace_are_left_out(tmp_path: Path) -> None:
@@ -93,7 +114,7 @@ def test_openr1_rows_without_a_verified_trace_are_left_out(tmp_path: Path) -> No
     verified = dataset(source={"path": "rows.parquet"}, solution="generations.0", only_if="correctness_math_verify.0")
     found = examples(verified, Folders(tmp_path, tmp_path), lambda texts: [len(text) for text in texts])
     assert [(row["id"], row["response"]) for row in found] == [(0, "<think>a</think>\n\nb")]
-    with pytest.raises(UserError, match="row 2 of the source: has no 'generations.0'; found: problem, generations"):
+    with pytest.raises(UserError, match="row 2 of the source: column 'generations.0': no '0'; found: a list of 0"):
         examples(dataset(source={"path": "rows.parquet"}, solution="generations.0"), Folders(tmp_path, tmp_path), list)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from otr import config
-from otr.data.sources import Folders
+from otr.data.sources import EVALPLUS_COLUMNS, Folders
 from otr.errors import UserError
 from otr.evaluation.problems import demonstrations, main, problems
 
@@ -74,3 +74,54 @@ def test_the_stage_writes_both_files(generated: Path, tmp_path: Path) -> None:
     first = json.loads((out / "problems.jsonl").read_text().splitlines()[0])
     assert set(first) == {"id", "problem", "gold"}
     assert len((out / "demonstrations.jsonl").read_text().splitlines()) == 5
+
+
+def choice(folder: Path, rows: list[dict[str, object]], **settings: object) -> list[dict[str, object]]:
+    """The problems made of rows of a multiple-choice benchmark."""
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    benchmark = config.Benchmark(
+        label="Toy", source=config.Source(path="rows.jsonl"), scorer="choice", problem="q", options="o",
+        gold=config.Gold(column="a"), samples=1, **settings,
+    )  # fmt: skip
+    return problems(benchmark, Folders(folder, folder))
+
+
+def test_options_of_public_schemas_make_the_same_problem(tmp_path: Path) -> None:
+    shapes: list[tuple[object, object]] = [
+        (["red", "blue"], "B"),
+        (["red", "blue"], 1),
+        ({"text": ["red", "blue"], "label": ["1", "2"]}, "2"),
+        ({"A": "red", "B": "blue"}, "B"),
+        ([{"text": "red", "label": "A"}, {"text": "blue", "label": "B"}], "B"),
+    ]
+    for options, gold in shapes:
+        [problem] = choice(tmp_path, [{"q": "Which?", "o": options, "a": gold}])
+        assert problem == {"id": "0", "problem": "Which?\nOptions:\nA. red\nB. blue", "gold": "B", "options": 2}
+    with pytest.raises(UserError, match="benchmark 'Toy', row 0: column 'o' holds a text"):
+        choice(tmp_path, [{"q": "Which?", "o": "red or blue", "a": "A"}])
+
+
+def test_own_ids_are_kept_and_may_not_repeat(tmp_path: Path) -> None:
+    """Two rows of one id would share their completions."""
+    rows: list[dict[str, object]] = [{"q": "Which?", "o": ["red", "blue"], "a": "A", "uid": uid} for uid in (7, "x/8")]
+    assert [row["id"] for row in choice(tmp_path, rows, id="uid")] == ["7", "x/8"]
+    with pytest.raises(UserError, match="row 2: the id '7' is also that of row 0"):
+        choice(tmp_path, [*rows, rows[0]], id="uid")
+    with pytest.raises(UserError, match="row 0: has no column 'uuid'"):
+        choice(tmp_path, rows, id="uuid")
+
+
+def test_a_repeated_task_id_is_refused(tmp_path: Path) -> None:
+    row = dict.fromkeys(EVALPLUS_COLUMNS, "x")
+    (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 2)
+    benchmark = config.Benchmark(
+        label="Toy", source=config.Source(path="rows.jsonl"), scorer="humaneval", problem="prompt", samples=1
+    )
+    with pytest.raises(UserError, match="row 1: the id 'x' is also that of row 0"):
+        problems(benchmark, Folders(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize("value", ["", ["a"], {"a": 1}, True])
+def test_a_problem_is_a_text(tmp_path: Path, value: object) -> None:
+    with pytest.raises(UserError, match="benchmark 'Toy', row 0: column 'q'"):
+        choice(tmp_path, [{"q": value, "o": ["red", "blue"], "a": "A"}])
