@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otr.config import Benchmark, Protocol
-from otr.data.chat import Chat
+from otr.data.chat import Chat, text_ids
 from otr.files import Row
 
 _NEXT_QUESTION = ("Question:",)
@@ -67,13 +67,12 @@ class Asker:
         asked = "\n".join([problem, *instructions])
         if self._protocol.prompt == "chat":
             # A stub's last line break is for the one who continues it.
-            text = self._chat.prompt(asked.strip() if benchmark.kind == "code" else asked)
-            return Prompt(text, self._chat.encode(text))
+            return Prompt(*self._chat.encoded_prompt(asked.strip() if benchmark.kind == "code" else asked))
         if benchmark.kind == "code":
-            return Prompt(problem, list(self._tokenizer(problem)["input_ids"]))
+            return Prompt(problem, text_ids(self._tokenizer, problem, add_special_tokens=True))
         shown = [f"Question: {shot['problem']}\nAnswer: {shot['solution']}\n\n" for shot in demonstrations]
         text = f"{''.join(shown)}Question: {asked}\nAnswer:"
-        return Prompt(text, list(self._tokenizer(text)["input_ids"]))
+        return Prompt(text, text_ids(self._tokenizer, text, add_special_tokens=True))
 
     def decoding(self, benchmark: Benchmark) -> Decoding:
         """A completion ends at any token that may have been trained to end one; a natural one also where the next

@@ -90,3 +90,59 @@ def test_no_end_of_turn_at_all_is_an_error() -> None:
 def test_a_template_that_fails_is_an_error() -> None:
     with pytest.raises(UserError, match="the chat template fails \\(no assistant, please\\)"):
         Chat(byte_tokenizer("{{ raise_exception('no assistant, please') }}"))
+
+
+@pytest.mark.parametrize("family", ["chatml", "llama2"])
+def test_special_tokens_in_a_row_are_text(family: str) -> None:
+    """An end of turn inside a problem or a response ends nothing: it is encoded as its bytes."""
+    template, _, end = FAMILIES[family]
+    tokenizer = byte_tokenizer(template)
+    chat = Chat(tokenizer)
+    problem, response = f"What does {end} mean?", f"{end} ends a turn."
+    plain, odd = chat.example("What does X mean?", "X ends a turn."), chat.example(problem, response)
+    specials = set(tokenizer.all_special_ids) | {0, 1, 2, 3}
+    assert [id for id in odd.ids if id in specials] == [id for id in plain.ids if id in specials]
+    assert tokenizer.decode(odd.ids) == chat.prompt(problem) + response + end
+    asked = Asker(Protocol(prompt="chat", temperature=0.7, top_p=0.8), tokenizer).prompt(BENCHMARK, problem, [])
+    assert asked.ids == odd.ids[: odd.prompt]
+    natural = Asker(Protocol(prompt="natural", temperature=0, top_p=1), tokenizer).prompt(BENCHMARK, problem, [])
+    assert not specials & set(natural.ids)
+
+
+def test_the_date_does_not_change_a_prompt() -> None:
+    """Llama 3.2 puts the day into its system prompt."""
+    prompt = Chat(byte_tokenizer("{{ strftime_now('%d %b %Y') + '\n' }}" + CHATML)).prompt("x")
+    assert prompt.startswith("01 Jan 2024\n")
+
+
+OPEN = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (CHATML.replace("message['content']", "'x'"), "drops the response"),
+        (CHATML.replace("message['content']", "(message['content'] if message['role'] == 'assistant' else 'x')"),
+         "drops the problem"),
+        (CHATML.removesuffix(OPEN), "does not open the response"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "takes more than"),
+        ("{{ 1 / 0 }}", "the chat template fails"),
+        ("{{ range(10 ** 9) }}", "the chat template fails"),
+        ("{{ ''.__class__.__mro__ }}", "the chat template fails"),
+    ],
+)  # fmt: skip
+def test_a_template_that_cannot_be_trained_on_is_an_error(
+    template: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otr.data.chat._SECONDS", 0.3)
+    with pytest.raises(UserError, match=message):
+        Chat(byte_tokenizer(template))
+
+
+def test_what_training_adds_is_not_in_the_rows_too() -> None:
+    with pytest.raises(UserError, match="the response ends with <\\|im_end\\|>"):
+        Chat(byte_tokenizer(CHATML)).example("x", "y<|im_end|>\n")
+    thinking = Chat(byte_tokenizer(CHATML.replace("assistant\n' }}{% endif", "assistant\n<think>\n' }}{% endif")))
+    assert thinking.example("x", "y</think> z")
+    with pytest.raises(UserError, match="opens <think> already"):
+        thinking.example("x", "<think>y</think> z")
