@@ -1,5 +1,10 @@
-"""Reading and writing files: every write goes to a temporary name beside its target and is renamed when whole."""
+"""Reading and writing files: every write goes to a temporary name beside its target and is renamed when whole.
 
+A record is a JSON object that holds the SHA-256 of its own other keys, so an edit or a damaged byte is found when it is
+read: write_record("score.json", {"score": 4.17}), read_record("score.json").
+"""
+
+import errno
 import fcntl
 import glob
 import gzip
@@ -9,8 +14,10 @@ import json
 import os
 import platform
 import shutil
+import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +44,10 @@ def replacing(target: Path | str) -> Iterator[Path]:
         if target.is_dir() and not target.is_symlink():
             _remove(target)
         temporary.replace(target)
+    except OSError as error:
+        if error.filename is None:  # a failed write names no file
+            error.filename = str(target)
+        raise
     finally:
         _remove(temporary)
 
@@ -60,13 +71,44 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Flush what was written to the disk, so that a rename never reveals a file with holes after a power cut."""
+    """Flush what was written to the disk, so that a rename never reveals a file with holes after a power cut; and give
+    it the rights that the user's umask allows (safetensors writes files that their owner alone can read)."""
     if path.is_symlink():
         return
+    mask = os.umask(0)
+    os.umask(mask)
     for file in path.rglob("*") if path.is_dir() else [path]:
-        if file.is_file():
+        if file.is_file() and not file.is_symlink():
             with file.open("rb+") as handle:
+                mode = os.fstat(handle.fileno()).st_mode
+                if mode | (0o666 & ~mask) != mode:
+                    os.fchmod(handle.fileno(), mode | (0o666 & ~mask))
                 os.fsync(handle.fileno())
+
+
+_WALLS = {
+    errno.ENOSPC: "no space is left",
+    errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EFBIG: "the file is larger than the file system or `ulimit -f` allows",
+    errno.EIO: "the device reports an input/output error",
+    errno.ESTALE: "the network file system lost this file",
+}
+
+
+def wall(error: OSError) -> str | None:
+    """What a full or failing disk is in one line: the place, what is free there, what to do. None for other errors."""
+    if error.errno not in _WALLS:
+        return None
+    place = Path(os.fsdecode(error.filename) if error.filename else tempfile.gettempdir())
+    there = next((folder for folder in (place, *place.absolute().parents) if folder.exists()), Path("/"))
+    found = os.statvfs(there)
+    problem = _WALLS[error.errno]
+    if error.errno == errno.ENOSPC and found.f_files and not found.f_favail:
+        problem = "no file can be created, as all inodes are used"
+    free = f"{found.f_bavail * found.f_frsize / 1e9:.3g} GB free"
+    temporary = "; set TMPDIR to another folder" if there.is_relative_to(tempfile.gettempdir()) else ""
+    return f"{place}: {problem} ({free} there){temporary}; make room and run the same command again"
 
 
 @contextmanager
@@ -103,12 +145,36 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
+    """UserError names the file and what to do with a damaged one."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, a file is needed") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged, not JSON ({error}); delete it and run again") from None
+
+
+def write_record(path: Path | str, record: Row) -> None:
+    """Write a JSON object with its own checksum."""
+    write_json(path, record | {"checksum": _checksum(record)})
+
+
+def read_record(path: Path | str) -> Row:
+    """A JSON object that `write_record` wrote. UserError when it is damaged or was edited."""
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("checksum") != _checksum(record):
+        raise UserError(
+            f"{path}: was edited or damaged (its checksum does not hold); delete it and run again, or restore a copy"
+        )
+    return record
+
+
+def _checksum(record: Row) -> str:
+    """SHA-256 of the other keys, whatever the file's spaces and line breaks."""
+    text = json.dumps({key: value for key, value in record.items() if key != "checksum"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_jsonl(path: Path | str, rows: Iterable[Row]) -> None:
@@ -126,37 +192,79 @@ def _write_lines(stream: Any, rows: Iterable[Row]) -> None:
         stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
 
-def read_jsonl(path: Path | str) -> Iterator[Row]:
-    """The rows of a JSONL file (.gz too). UserError names the file and the line of the first bad one."""
+def read_jsonl(path: Path | str, remedy: str = "delete it and run again") -> Iterator[Row]:
+    """The rows of a JSONL file (.gz too); a byte order mark is passed over. UserError names the file and the line of
+    the first bad one; `remedy` is what it advises where the whole file is damaged."""
     path = Path(path)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw:
-            for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8"), start=1):
+            for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8-sig"), start=1):
                 if line.strip():
                     yield _parse(line, path, number)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it and run again") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, a file is needed") from None
+    except PermissionError:
+        raise UserError(f"{path}: may not be read; change its rights") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02x}); {remedy}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: damaged ({error}); {remedy}") from None
 
 
 def _parse(line: str, path: Path, number: int) -> Row:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}:{number}: not JSON ({error})") from None
     if not isinstance(row, dict):
         raise UserError(f"{path}:{number}: a JSON object is needed, found {type(row).__name__}")
     return row
 
 
-def sha256(path: Path | str) -> str:
-    """Hex digest of a file, or of a folder's files with their names in order."""
+def sha256(path: Path | str, full: bool = False) -> str:
+    """Hex digest of a file, or of a folder's files with their names in order. Hidden files of a folder are not its
+    content: Snakemake and other tools put marks there.
+
+    A large file's digest is remembered until its size, time or place changes; `full` reads every byte.
+    """
     path = Path(path)
     if path.is_dir():
         digest = hashlib.sha256()
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
+        for file in visible_files(path):
+            digest.update(f"{file.relative_to(path)}\0{sha256(file, full)}\n".encode())
         return digest.hexdigest()
+    remembered = _remembered(path)
+    if remembered is not None and not full:
+        try:
+            return remembered.read_text()
+        except OSError:
+            pass
     with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        digest_of_file = hashlib.file_digest(handle, "sha256").hexdigest()
+    if remembered is not None:
+        with suppress(OSError, UserError):  # a cache; without it the next reader takes longer
+            write_text(remembered, digest_of_file)
+    return digest_of_file
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """The files below a folder by name, without hidden ones and those in hidden folders."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+
+
+_REMEMBERED_FROM = 1 << 24
+"""Bytes; smaller files are read in a few milliseconds."""
+
+
+def _remembered(file: Path) -> Path | None:
+    """Where the digest of a large file is remembered: the name stands for all that changes when the file is written to.
+    A change time cannot be set back as a modification time can; two names of one file share a digest."""
+    found = file.stat()
+    if found.st_size < _REMEMBERED_FROM:
+        return None
+    facts = f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "otr" / "sha256" / hashlib.sha256(facts.encode()).hexdigest()

@@ -30,14 +30,27 @@ def _version(package: str) -> str | None:
 
 @cache
 def _commit() -> str:
-    """The checkout's commit, with '+changes' when tracked files differ from it; 'unknown' outside a checkout."""
+    """The checkout's commit as this process found it first, with '+changes' when files differ from it: tracked ones,
+    and untracked ones that take part (code, experiments, rules). 'unknown (why)' where git does not tell.
+
+    A stage asks when it starts (otr/command/stage.py): a commit made while it runs is not the code that ran.
+    """
+    folder = Path(__file__).resolve().parent.parent.parent
 
     def git(*arguments: str) -> str:
-        folder = Path(__file__).resolve().parent
         return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
     try:
         commit = git("rev-parse", "HEAD").strip()
-        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no").strip() else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        changed = git("status", "--porcelain", "--untracked-files=no").strip()
+        untracked = git("ls-files", "--others", "--exclude-standard", "otr", "workflow", "Snakefile").strip()
+        return commit + ("+changes" if changed or untracked else "")
+    except OSError:
+        return "unknown (git is not installed)"
+    except subprocess.CalledProcessError as error:
+        reason = str(error.stderr)
+        if "dubious ownership" in reason:
+            return "unknown (the checkout belongs to another user)"
+        if "not a git repository" in reason:
+            return "unknown (not a git checkout)"
+        return f"unknown ({(reason.splitlines() or ['git failed'])[0]})"
