@@ -96,11 +96,14 @@ _WALLS = {
 }
 
 
-def wall(error: OSError) -> str | None:
-    """What a full or failing disk is in one line: the place, what is free there, what to do. None for other errors."""
+def wall(error: OSError, near: Path) -> str | None:
+    """What a full or failing disk is in one line: the place, what is free there, what to do. None for other errors.
+
+    near: where the process writes, for an error that names no file.
+    """
     if error.errno not in _WALLS:
         return None
-    place = Path(os.fsdecode(error.filename) if error.filename else tempfile.gettempdir())
+    place = Path(os.fsdecode(error.filename)) if error.filename else near
     there = next((folder for folder in (place, *place.absolute().parents) if folder.exists()), Path("/"))
     found = os.statvfs(there)
     problem = _WALLS[error.errno]

@@ -9,6 +9,7 @@ log: `log_to` sends everything else (libraries' chatter, warnings) there, and th
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -25,8 +26,8 @@ _screen: TextIO | None = None
 def log_to(path: Path) -> None:
     """Send standard output and error of this process, and of libraries below Python, to a file."""
     global _screen
-    path.parent.mkdir(parents=True, exist_ok=True)
     _screen = os.fdopen(os.dup(2), "w", buffering=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -38,10 +39,12 @@ def screen() -> TextIO:
 
 
 def say(text: str) -> None:
-    """One line for the reader: to the log, and to the screen if that is another place."""
-    for stream in (sys.stderr, _screen):
+    """One line for the reader: to the screen, and to the log if there is one. A log that cannot be written, on a full
+    disk for one, does not keep the reader from knowing."""
+    for stream in (_screen, sys.stderr):
         if stream is not None:
-            print(text, file=stream, flush=True)
+            with suppress(OSError, ValueError):
+                print(text, file=stream, flush=True)
 
 
 class Progress:

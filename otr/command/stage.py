@@ -1,17 +1,20 @@
 """What every command-line stage shares: the experiment and log options, one-line errors, an end line."""
 
 import argparse
+import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from otr import config
 from otr.command import progress
 from otr.errors import UserError
+from otr.files import wall
+from otr.provenance import provenance
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -45,19 +48,28 @@ class Stage:
     @contextmanager
     def run(self, arguments: list[str] | None) -> Iterator[tuple[config.Experiment, Any]]:
         options = self._parser.parse_args(arguments)
-        if options.log:
-            progress.log_to(options.log)
+        _close_stdin()
+        provenance()  # of the code as it is now: a commit made while the stage runs is not what ran
         started = time.monotonic()
         self._end = ""
         try:
+            if options.log:
+                progress.log_to(options.log)
             yield config.load(options.experiment), options
         except UserError as error:
             progress.say(f"error: {error}")
             sys.exit(2)
+        except KeyboardInterrupt:
+            progress.say("stopped")
+            sys.exit(130)
         except Exception as error:
+            if isinstance(error, OSError) and (reason := wall(error, options.log or Path.cwd())):
+                progress.say(f"error: {reason}")
+                sys.exit(2)
             if options.log:
-                traceback.print_exc()
                 progress.say(f"error: {type(error).__name__}: {error}; the full account is in {options.log}")
+                with suppress(OSError):
+                    traceback.print_exc()
                 sys.exit(1)
             raise
         progress.say(f"{self._end} ({time.monotonic() - started:.0f} s)")
@@ -65,3 +77,10 @@ class Stage:
     def done(self, text: str) -> None:
         """The stage's end line with its main figures; its duration is added."""
         self._end = text
+
+
+def _close_stdin() -> None:
+    """A stage has no one to ask: a library's question ("run the model's own code? y/N") must find no answer."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)

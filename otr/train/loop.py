@@ -185,7 +185,8 @@ def train(trainer: Trainer, data: list[Example], resume: Path, title: str, log: 
     """Run all steps of the recipe, resuming from the newest checkpoint in `resume`; returns every step's metrics on
     the first rank, and nothing on the others. `log` is told each of them as it comes.
 
-    SIGTERM to any rank writes a checkpoint and ends the process with status 143.
+    SIGTERM or Ctrl-C to any rank writes a checkpoint and ends the process with status 143; a second Ctrl-C ends it at
+    once.
     """
     with _terminated() as terminated:
         return _steps(trainer, data, resume, title, terminated, log)
@@ -251,14 +252,16 @@ class _Flag:
 
 @contextmanager
 def _terminated() -> Iterator[_Flag]:
-    """Remembers SIGTERM, so that the step under way ends first."""
+    """Remembers SIGTERM or the first Ctrl-C, so that the step under way ends first."""
     flag = _Flag()
 
     def note(number: int, frame: FrameType | None) -> None:
         flag.is_set = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    previous = signal.signal(signal.SIGTERM, note)
+    previous = {kind: signal.signal(kind, note) for kind in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield flag
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)
