@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from otr import config
+from otr.command.finished import AGAIN
 from otr.data.sources import Folders, check_local_sources
 from otr.errors import UserError
 from otr.evaluation.problems import demonstrations, problems
@@ -19,6 +20,17 @@ def set_paths(checkout: str) -> None:
     checkout's code."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")]))
+
+
+def remember_forced(dag_settings: Any) -> None:
+    """Let stages know what --forcerun and --force name: they make that again and take no finished output over. Jobs
+    that this process starts or submits inherit it."""
+    forced = {str(name) for name in dag_settings.forcerun}
+    if dag_settings.forcetargets:
+        forced |= {str(target) for target in dag_settings.targets}
+    if dag_settings.forceall:
+        forced.add("*")
+    os.environ[AGAIN] = "\n".join(sorted(forced))
 
 
 def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machine, config.Experiment, Path]:

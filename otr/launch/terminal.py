@@ -50,6 +50,7 @@ class Calm(logging.Filter):
         self._first: float | None = None
         self._finished = ""
         self._is_ending = False
+        self._is_stopped = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a record that nobody needs to see; others may be changed."""
@@ -70,10 +71,14 @@ class Calm(logging.Filter):
                 getattr(record, "jobid", None), ("", str(getattr(record, "rule_name", "")), 0)
             )
             self._say(record, failure(record, title))
+            return not self._is_stopped
         elif event == LogEvent.ERROR:
-            # The job's own error says the same, with the job's log.
-            return "CalledProcessError" not in str(record.msg)
+            # The job's own error says the same, with the job's log; a stopped job is no error at all.
+            return "CalledProcessError" not in str(record.msg) and not self._is_stopped
         elif event in (None, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO):
+            if str(record.msg).startswith("Terminating processes on user request"):
+                self._is_stopped = True
+                record.msg = "stopping; a training writes a checkpoint first"
             return self._is_news(str(record.msg))
         return True
 
@@ -82,6 +87,15 @@ class Calm(logging.Filter):
             first, self._is_ending = not self._is_ending, True
             return first
         return not text.startswith(CHATTER)
+
+    def next_step(self, logs: str) -> str:
+        """What to do after a run that did not finish; `logs` is the folder of all logs."""
+        if self._is_stopped:
+            return "stopped; the same command goes on where this one ended"
+        return (
+            "Fix the cause named above, then run the same command again: what is finished is kept. (After a killed"
+            f" Snakemake: first `snakemake --unlock`.) All logs: {logs}/"
+        )
 
     @staticmethod
     def _say(record: logging.LogRecord, text: str) -> None:
@@ -143,14 +157,6 @@ def _tail(path: Path) -> list[str]:
     except OSError:
         return ["(no log was written)"]
     return [line for line in lines if line.strip()][-LOG_LINES:] or ["(the log is empty)"]
-
-
-def next_step(logs: str) -> str:
-    """What to do after a failure."""
-    return (
-        "Mend the cause named above, then run the same command again: what is finished is kept. (After a killed"
-        f" Snakemake: `snakemake --unlock`, then the command with --rerun-incomplete.) All logs: {logs}/"
-    )
 
 
 def made(targets: Sequence[str], experiment: str) -> str:

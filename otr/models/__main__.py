@@ -4,17 +4,23 @@
         --generated results/micro/generated --out results/micro/train/small/base/checkpoint
 
 --out becomes a checkpoint folder, or a symbolic link to one (a local folder, the hub's cache). Beside it run.json says
-where it came from.
+where it came from. A checkpoint that was made before from the same settings and documents is taken over.
 """
 
 from pathlib import Path
+from typing import Any
 
+from otr.command.finished import Finished
 from otr.command.stage import Stage
-from otr.config import Model
+from otr.config import Experiment, Model
 from otr.errors import UserError
-from otr.files import replacing, sha256, write_json
+from otr.files import Row, replacing, sha256, write_record
+from otr.integrity import hashes
 from otr.machine.provenance import provenance
 from otr.models.origin import check_folder, gguf_file
+
+DOCUMENTS = "documents.jsonl.gz"
+"""What a model is pre-trained on, in the generator's folder."""
 
 
 def link(folder: Path, out: Path) -> None:
@@ -45,36 +51,53 @@ def main(arguments: list[str] | None = None) -> None:
     stage.add("--out", required=True, type=Path, help="the checkpoint folder to make")
     with stage.run(arguments) as (experiment, options):
         model = experiment.models[options.model]
-        if model.pretrain is not None:
-            from otr.models.pretrain import pretrain
-
-            documents = options.generated / "documents.jsonl.gz"
-            title = f"pre-train {options.model}"
-            pretrain(model.pretrain, documents, options.out, experiment.seed, experiment.threads, title)
-        elif model.gguf is not None:
-            from otr.models.gguf import convert
-
-            convert(gguf_file(model.gguf, verify=True), options.out)
-        elif model.path is not None:
-            check_folder(options.models / model.path)
-            link(options.models / model.path, options.out)
-        else:
-            folder = fetch(model)
+        if model.pretrain is None and model.gguf is None:
+            folder = options.models / model.path if model.path is not None else fetch(model)
             check_folder(folder)
             link(folder, options.out)
-        write_json(
-            options.out.parent / "run.json",
-            {
-                "experiment": experiment.name,
-                "model": options.model,
-                "run": "base",
-                "origin": model.model_dump(mode="json", exclude={"label", "gpus"}, exclude_none=True),
-                "seed": experiment.seed,
-                "checkpoint_sha256": sha256(options.out),
-                "provenance": provenance(),
-            },
-        )
+            _record(experiment, options.model, options.out)
+        elif not (kept := _finished(experiment, model, options)).adopt():
+            _make(experiment, model, options)
+            _record(experiment, options.model, options.out)
+            kept.keep()
         stage.done(f"base {options.model}: checkpoint in {options.out}")
+
+
+def _finished(experiment: Experiment, model: Model, options: Any) -> Finished:
+    """The checkpoint made before from this very content, if there is one."""
+    identity: Row = {"origin": model.model_dump(mode="json", include={"pretrain", "gguf"})}
+    if model.pretrain is not None:
+        identity |= {"seed": experiment.seed, "documents_sha256": sha256(options.generated / DOCUMENTS)}
+    return Finished(options.out.parent, [options.out.name, "run.json"], identity, rule="base")
+
+
+def _make(experiment: Experiment, model: Model, options: Any) -> None:
+    """Pre-train or convert it."""
+    if model.pretrain is not None:
+        from otr.models.pretrain import pretrain
+
+        title = f"pre-train {options.model}"
+        documents = options.generated / DOCUMENTS
+        pretrain(model.pretrain, documents, options.out, experiment.seed, experiment.threads, title)
+    elif model.gguf is not None:
+        from otr.models.gguf import convert
+
+        convert(gguf_file(model.gguf, verify=True), options.out)
+
+
+def _record(experiment: Experiment, name: str, out: Path) -> None:
+    write_record(
+        out.parent / "run.json",
+        {
+            "experiment": experiment.name,
+            "model": name,
+            "run": "base",
+            "origin": experiment.models[name].model_dump(mode="json", exclude={"label", "gpus"}, exclude_none=True),
+            "seed": experiment.seed,
+            "provenance": provenance(),
+            **hashes(out),
+        },
+    )
 
 
 if __name__ == "__main__":

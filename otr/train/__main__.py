@@ -6,7 +6,8 @@
 
 Writes checkpoint/ (safetensors, tokenizer, generation_config), metrics.jsonl, curves.png and run.json into --out. Stop
 it at any moment: started again with the same settings, it goes on from its last resumable checkpoint, kept in
---out/.resume until the end; with other settings it starts afresh and says so. What only decides memory and speed
+--out/.resume until the end; with other settings it starts afresh and says so. A run that was finished before with the
+same rows, weights and settings is taken over from --out/.finished. What only decides memory and speed
 (--gpus, tokens_per_microbatch, activation_checkpointing, checkpoint_minutes) may change in between.
 """
 
@@ -16,10 +17,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from otr.command.finished import Finished
 from otr.command.progress import say
 from otr.command.stage import Stage
 from otr.config import Experiment
-from otr.files import Row, sha256, write_json, write_jsonl
+from otr.files import Row, sha256, write_jsonl, write_record
+from otr.integrity import check, hashes
 
 _MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "checkpoint_minutes"}
 """Keys of a recipe that a run may be resumed with other values of."""
@@ -64,11 +67,15 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
         "method": method.model_dump(mode="json", exclude={"label", "training"}),
         "recipe": recipe.model_dump(mode="json"),
         "seed": experiment.training_seed(options.run),
-        "data_sha256": sha256(options.data),
-        "base_sha256": sha256(options.base),
+        "data_sha256": check(options.data) or sha256(options.data),
+        "base_sha256": check(options.base) or sha256(options.base),
     }
     resume = options.out / ".resume"
+    outputs = ["checkpoint", "metrics.jsonl", "curves.png", "run.json"]
+    kept = Finished(options.out, outputs, _deciding(settings), rule="train")
     with checkpoint.claimed(options.out) if ranks.first else nullcontext():
+        if ranks.any(ranks.first and kept.adopt()):
+            return f"{title}: was finished before with the same rows, weights and settings, and is taken over"
         if ranks.first and (changes := checkpoint.changed_settings(resume, settings, _MEMORY_AND_SPEED)):
             say(f"{title}: starts afresh, as the unfinished run found had other settings ({'; '.join(changes)})")
         ranks.wait()
@@ -104,7 +111,9 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
             "peak_memory_gb": round(ranks.peak_memory() / 1e9, 2),
         }
         names = {"experiment": experiment.name, "model": options.model, "run": options.run}
-        write_json(options.out / "run.json", names | settings | totals | {"provenance": provenance()})
+        digests = hashes(options.out / "checkpoint", options.out / "metrics.jsonl")
+        write_record(options.out / "run.json", names | settings | totals | {"provenance": provenance()} | digests)
+        kept.keep()
         shutil.rmtree(resume)
     last = metrics[-1]
     return (
@@ -113,22 +122,30 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     )
 
 
+def _deciding(settings: Row) -> Row:
+    """The settings without what only decides memory and speed."""
+    recipe = {key: value for key, value in settings["recipe"].items() if key not in _MEMORY_AND_SPEED}
+    return settings | {"recipe": recipe}
+
+
 def _prepare(experiment: Experiment, options: Any, ranks: Any) -> tuple[Any, list[Any], int, Any]:
     """The trainer, its examples, how many were too long, and the tokenizer."""
     import pandas as pd
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    from otr.data.chat import Chat
+    from otr.data.chat import Chat, load_tokenizer
     from otr.loss import Objective
     from otr.train.loop import Trainer, examples
 
     torch.set_num_threads(experiment.threads)
     recipe, method = experiment.recipe(options.run), experiment.method(options.run)
-    tokenizer = AutoTokenizer.from_pretrained(options.base)
+    tokenizer = load_tokenizer(options.base)
     rows: list[Any] = pd.read_parquet(options.data).to_dict("records")
     data, dropped = examples(rows, Chat(tokenizer), recipe)
-    model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32, attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_pretrained(
+        options.base, dtype=torch.float32, attn_implementation="sdpa", trust_remote_code=False
+    )
     objective = Objective(method.objective, method.kappa, method.samples, method.beta)
     return Trainer(model, objective, recipe, experiment.training_seed(options.run), ranks), data, dropped, tokenizer
 

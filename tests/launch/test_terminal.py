@@ -15,7 +15,8 @@ SNAKEFILE = """
 import sys
 sys.path.insert(0, {root!r})
 from otr.launch import terminal
-logger.addFilter(terminal.Calm())
+CALM = terminal.Calm()
+logger.addFilter(CALM)
 
 rule all:
     input: "c.txt"
@@ -36,7 +37,7 @@ onsuccess:
     logger.info(terminal.made(sorted(workflow.dag_settings.targets) or rules.all.input, "tiny"))
 
 onerror:
-    logger.info(terminal.next_step("logs"))
+    logger.info(CALM.next_step("logs"))
 """
 
 
@@ -72,7 +73,7 @@ def test_a_failure_shows_its_cause_and_the_next_step(tmp_path: Path) -> None:
     assert run.returncode == 1
     failed = next(line[-1] for line in run.stderr.splitlines() if line.startswith("FAILED: making a"))
     assert f"  the end of a{failed}.log:\n  | the cause of {failed}\n" in run.stderr
-    assert "Mend the cause named above, then run the same command again" in run.stderr
+    assert "Fix the cause named above, then run the same command again" in run.stderr
     assert "CalledProcessError" not in run.stderr
     assert "up to date" not in run.stderr
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from data.tokenizers_by_template import CHATML
 from safetensors.torch import load_file
 from train.command import Run
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from otr.files import visible_files, write_record
+from otr.integrity import hashes
 
 STEPS = 24
 
@@ -36,7 +40,7 @@ def assert_undisturbed(run: Run, out: str) -> None:
     assert run.metrics(out) == run.metrics("undisturbed")
     assert run.weights(out) == run.weights("undisturbed")
     assert not (run.folder / out / ".resume").exists()
-    assert not list((run.folder / out).glob(".*"))
+    assert [path.name for path in (run.folder / out).glob(".*")] == [".finished"]
 
 
 def interrupted(run: Run, out: str) -> str:
@@ -61,7 +65,9 @@ def killed(run: Run, out: str, pattern: str, seconds: float = 0.0) -> None:
 
 def test_a_run_leaves_a_checkpoint_that_others_load(run: Run) -> None:
     out = run.folder / "undisturbed"
-    assert {path.name for path in out.iterdir()} == {"checkpoint", "metrics.jsonl", "curves.png", "run.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "checkpoint", "metrics.jsonl", "curves.png", "run.json", ".finished",
+    }  # fmt: skip
     assert [row["step"] for row in run.metrics("undisturbed")] == list(range(1, STEPS + 1))
     assert all(row["sequences"] == 8 for row in run.metrics("undisturbed"))
     model = AutoModelForCausalLM.from_pretrained(out / "checkpoint")
@@ -163,3 +169,56 @@ def test_one_process_a_folder(run: Run) -> None:
     process.send(signal.SIGCONT)
     assert process.wait() == 0, process.errors()
     assert_undisturbed(run, "shared")
+
+
+def outputs(run: Run, out: str) -> dict[str, bytes]:
+    """Every visible file of a run."""
+    folder = run.folder / out
+    return {str(file.relative_to(folder)): file.read_bytes() for file in visible_files(folder)}
+
+
+def test_a_finished_run_is_taken_over_when_snakemake_deleted_its_outputs(run: Run) -> None:
+    """The same bytes without a step of training; memory and speed alone may be set otherwise."""
+    shutil.copytree(run.folder / "undisturbed", run.folder / "deleted")
+    whole = outputs(run, "deleted")
+    for name in ("checkpoint", "metrics.jsonl", "curves.png", "run.json"):
+        path = run.folder / "deleted" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run.folder / "base" / ".snakemake_timestamp").write_text("")  # a mark of Snakemake's is no content
+    run.write(tokens_per_microbatch=256)
+    assert "is taken over" in run.finish("deleted")
+    assert outputs(run, "deleted") == whole
+
+
+@pytest.mark.parametrize("change", ["damage", "settings", "forced"])
+def test_a_finished_run_is_not_taken_over(run: Run, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(run.folder / "undisturbed", run.folder / change)
+    (kept,) = (run.folder / change / ".finished").iterdir()
+    if change == "damage":
+        weights = bytearray((kept / "checkpoint" / "model.safetensors").read_bytes())
+        weights[-5] ^= 1
+        (kept / "checkpoint" / "model.safetensors").write_bytes(weights)
+    elif change == "settings":
+        run.write(learning_rate=2e-3)
+    else:
+        monkeypatch.setenv("OTR_AGAIN", "train")
+    said = run.finish(change)
+    assert "is taken over" not in said
+    assert ("model.safetensors: is damaged" in said) == (change == "damage")
+    assert (run.weights(change) == run.weights("undisturbed")) == (change != "settings")
+    assert len(list((run.folder / change / ".finished").iterdir())) == 1
+
+
+def test_damaged_rows_and_weights_are_refused(run: Run) -> None:
+    """A folder of a results tree, with its record; one bit is another."""
+    base = run.folder / "tree" / "checkpoint"
+    shutil.copytree(run.folder / "base", base)
+    write_record(base.parent / "run.json", hashes(base))
+    weights = bytearray((base / "model.safetensors").read_bytes())
+    weights[-5] ^= 1
+    (base / "model.safetensors").write_bytes(weights)
+    command = [sys.executable, "-m", "otr.train", *run.arguments("refused"), "--base", str(base)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert refused.returncode == 2
+    assert f"{base}: was damaged or changed (it is not what run.json says); delete {base.parent}" in refused.stderr
+    assert not (run.folder / "refused" / "checkpoint").exists()

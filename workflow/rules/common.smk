@@ -9,14 +9,15 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from otr import config as settings
-from otr.launch import preflight, terminal
+from otr.launch import preflight, stopping, terminal
 from otr.errors import UserError
 
 preflight.set_paths(workflow.basedir)
 
 
+CALM = terminal.Calm()
 if logger.getEffectiveLevel() > logging.DEBUG:
-    logger.addFilter(terminal.Calm())
+    logger.addFilter(CALM)
 
 try:
     machine, experiment, EXPERIMENT = preflight.check(config, main_process=workflow.is_main_process)
@@ -61,9 +62,14 @@ def generated(*sources):
     return [f"{RESULTS}/generated"] if any(source and source.generated for source in sources) else []
 
 
+onstart:
+    stopping.stop_on_sigterm()
+    preflight.remember_forced(workflow.dag_settings)
+
+
 onsuccess:
     logger.info(terminal.made(sorted(workflow.dag_settings.targets) or rules.all.input, experiment.name))
 
 
 onerror:
-    logger.info(terminal.next_step(f"{RESULTS}/logs"))
+    logger.info(CALM.next_step(f"{RESULTS}/logs"))

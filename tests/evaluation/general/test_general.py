@@ -110,7 +110,9 @@ def test_a_letter_beyond_the_options_names_its_row(tmp_path: Path) -> None:
         gold=config.Gold(column="answer"),
         samples=1,
     )
-    with pytest.raises(UserError, match="benchmark 'Toy', row 0: column 'answer': one of the labels A, B is needed, found 'C'"):
+    with pytest.raises(
+        UserError, match="benchmark 'Toy', row 0: column 'answer': one of the labels A, B is needed, found 'C'"
+    ):
         problems(benchmark, Folders(tmp_path, tmp_path))
 
 
