@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from otr.data.chat import load_tokenizer
 from otr.errors import UserError
 from otr.evaluation.protocols import Decoding
 
@@ -98,6 +99,7 @@ class VllmEngine:
             dtype=dtype,
             max_model_len=context,
             max_num_seqs=256,
+            trust_remote_code=False,
             generation_config="vllm",  # a checkpoint's own sampling defaults stay out of it
             disable_log_stats=True,
             seed=0,
@@ -143,13 +145,15 @@ class TransformersEngine:
 
     def __init__(self, name: str, checkpoint: Path, dtype: str, threads: int) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         self.name = name
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        self._model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).to(self._device)
+        self._tokenizer = load_tokenizer(checkpoint)
+        self._model = AutoModelForCausalLM.from_pretrained(
+            checkpoint, dtype=getattr(torch, dtype), attn_implementation="sdpa", trust_remote_code=False
+        ).to(self._device)
         self._model.eval()
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:

@@ -10,8 +10,10 @@ from otr.models.export import export
 
 def convert(file: Path, out: Path) -> None:
     """Dequantize every tensor of a GGUF file to float32 and write the model with its tokenizer to the folder `out`."""
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
+    )
     # A model that remembers being quantized refuses to be saved: carry its weights over into a fresh one.
     config = loaded.config
     if hasattr(config, "quantization_config"):
