@@ -14,7 +14,7 @@ from otr import config
 from otr.command import progress
 from otr.errors import UserError
 from otr.files import wall
-from otr.provenance import provenance
+from otr.machine.provenance import provenance
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
