@@ -203,7 +203,7 @@ def read_jsonl(path: Path | str, remedy: str = "delete it and run again") -> Ite
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw:
             for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8-sig"), start=1):
                 if line.strip():
-                    yield _parse(line, path, number)
+                    yield parse_row(line, path, number)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -216,7 +216,8 @@ def read_jsonl(path: Path | str, remedy: str = "delete it and run again") -> Ite
         raise UserError(f"{path}: damaged ({error}); {remedy}") from None
 
 
-def _parse(line: str, path: Path, number: int) -> Row:
+def parse_row(line: str, path: Path, number: int) -> Row:
+    """One line of a JSONL file. UserError names the file and the line's number."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

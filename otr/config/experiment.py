@@ -320,7 +320,8 @@ class Experiment(Block):
     engines: dict[Name, Annotated[int, Field(ge=1)]] = {}
     """By suite: how many engines (one GPU each) share its sampling; 1 where none is named. Scores do not change."""
     context: Annotated[int, Field(ge=16)]
-    """Longest prompt and completion together, in tokens, the sampling engine is set up for."""
+    """Longest prompt and completion together, in tokens, the sampling engine is set up for. A longer one is refused; no
+    other completion depends on it."""
     sampling_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     generator: Literal["micro"] | None = None
     models: dict[Name, Model]
@@ -380,7 +381,7 @@ class Experiment(Block):
                 )
                 for name in benchmarks
             },
-            **self.model_dump(mode="json", include={"seed", "context", "sampling_dtype", "threads"}),
+            **self.model_dump(mode="json", include={"seed", "sampling_dtype", "threads"}),
         }
 
     def cells(self, table: str) -> list[str]:

@@ -8,7 +8,8 @@ and sampling.json (effective decoding, engine, throughput). Finished completions
 under a fingerprint of everything that decides them (weights, prompts, decoding, seeds, engine). An interrupted run
 goes on where it stopped, and a benchmark that is added later leaves the others' completions alone.
 
-With --engines N the work is shared by N processes, a device each; which of them draws a completion does not change it.
+With --engines N the work is shared by N processes, a device each. Which of them samples a completion does not change
+it, and N may be another number after an interruption.
 """
 
 import argparse
@@ -27,10 +28,12 @@ from otr.command.progress import Progress, say
 from otr.command.progress import screen as progress_screen
 from otr.command.stage import Stage
 from otr.config import Experiment
+from otr.data.chat import load_tokenizer
 from otr.errors import UserError
 from otr.evaluation.engine import Engine, Request, engine_name, open_engine
 from otr.evaluation.protocols import Asker, Prompt
-from otr.files import Row, claimed, read_json, read_jsonl, replacing, sha256, write_json, write_jsonl
+from otr.evaluation.store import Key, Store
+from otr.files import Row, claimed, read_json, read_jsonl, sha256, write_json
 from otr.machine import devices
 from otr.machine.provenance import provenance
 
@@ -42,26 +45,37 @@ class Job:
     benchmark: str
     prompts: dict[str, Prompt]
     """By problem id."""
-    requests: dict[tuple[str, int], Request]
+    requests: dict[Key, Request]
     """By problem id and sample number."""
-    fingerprint: str
-    store: Path
-
-    @property
-    def packed(self) -> Path:
-        """The store once it is whole."""
-        return self.store.with_suffix(".jsonl.gz")
+    store: Store
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of several equal shares of the work."""
+    """One of several shares of the work. Problems are dealt out in turn by their place among all problems, whether
+    their completions are there yet or not: what one part takes never depends on how far another one is. The samples of
+    a problem stay together, since an engine keeps its prompt's keys and values."""
 
     number: int
     of: int
+    parent: int | None = None
+    """The process that shares out the work and collects it; without it a part has nothing to work for."""
 
-    def file(self, job: Job) -> Path:
-        return job.store.with_suffix(f".{self.number}.jsonl") if self.of > 1 else job.store
+    def requests(self, jobs: list[Job]) -> list[Request]:
+        """The part's requests whose completions are not there yet."""
+        problems = [(job.benchmark, problem) for job in jobs for problem in job.prompts]
+        own = set(problems[self.number :: self.of])
+        have = {job.benchmark: job.store.tokens() for job in jobs}
+        return [
+            request
+            for job in jobs
+            for key, request in job.requests.items()
+            if (job.benchmark, key[0]) in own and key not in have[job.benchmark]
+        ]
+
+    def check_parent(self) -> None:
+        if self.parent is not None and os.getppid() != self.parent:
+            raise UserError("the process that shares out the work has ended; run the same command again")
 
 
 WHOLE = Part(0, 1)
@@ -115,42 +129,19 @@ def plan(
         [(request.key, request.prompt_ids, request.seed) for request in requests.values()],
     ]
     fingerprint = hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
-    return Job(benchmark, prompts, requests, fingerprint, store / benchmark / f"{fingerprint}.jsonl")
+    return Job(benchmark, prompts, requests, Store(store / benchmark, fingerprint))
 
 
-def stored(job: Job) -> dict[tuple[str, int], Row]:
-    """The completions already there. A half-written last line, left by a killed process, is dropped."""
-    if job.packed.exists():
-        return {(row["problem"], row["sample"]): row for row in read_jsonl(job.packed)}
-    rows: dict[tuple[str, int], Row] = {}
-    for part in sorted(job.store.parent.glob(f"{job.fingerprint}*.jsonl")):
-        text = part.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) < len(text):
-            with replacing(part) as temporary:
-                temporary.write_bytes(whole)
-        rows |= {(row["problem"], row["sample"]): row for row in read_jsonl(part)}
-    return rows
-
-
-def missing(jobs: list[Job]) -> list[Request]:
-    """The requests whose completions are not there yet."""
-    have = {job.benchmark: stored(job) for job in jobs}
-    return [request for job in jobs for key, request in job.requests.items() if key not in have[job.benchmark]]
-
-
-def run_jobs(jobs: list[Job], engine: Engine, title: str, part: Part = WHOLE) -> dict[str, Row]:
-    """Draw every completion that is not there yet, or a part of them; returns tokens and seconds a benchmark."""
+def run_jobs(jobs: list[Job], engine: Engine, title: str, part: Part = WHOLE) -> None:
+    """Sample every completion that is not there yet, or a part of them."""
     by_key = {request.key: (job, key) for job in jobs for key, request in job.requests.items()}
-    wanted = missing(jobs)[part.number :: part.of]
-    measured = {job.benchmark: {"completions": 0, "tokens": 0} for job in jobs}
-    files = {job.benchmark: _appending(part.file(job)) for job in jobs}
-    started = time.monotonic()
-    try:
-        with Progress(title, len(wanted), "completions") as progress:
-            for completion in engine.complete(wanted):
-                job, (problem, sample) = by_key[completion.key]
-                row = {
+    wanted = part.requests(jobs)
+    with ExitStack() as open_files, Progress(title, len(wanted), "completions") as progress:
+        writers = {job.benchmark: open_files.enter_context(job.store.writer()) for job in jobs}
+        for completion in engine.complete(wanted):
+            job, (problem, sample) = by_key[completion.key]
+            writers[job.benchmark].add(
+                {
                     "problem": problem,
                     "sample": sample,
                     "seed": job.requests[problem, sample].seed,
@@ -159,61 +150,72 @@ def run_jobs(jobs: list[Job], engine: Engine, title: str, part: Part = WHOLE) ->
                     "finish": completion.finish,
                     "tokens": completion.tokens,
                 }
-                files[job.benchmark].write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-                files[job.benchmark].flush()
-                measured[job.benchmark]["completions"] += 1
-                measured[job.benchmark]["tokens"] += completion.tokens
-                progress.update()
-    finally:
-        for file in files.values():
-            file.close()
-    seconds = time.monotonic() - started
-    speed = sum(found["tokens"] for found in measured.values()) / seconds
-    # The benchmarks share the engine, and so its time.
-    of_all = {"seconds_of_all_benchmarks": round(seconds, 2), "tokens_per_second": round(speed)}
-    return {name: found | of_all for name, found in measured.items()}
+            )
+            progress.update()
+            part.check_parent()
 
 
-def _appending(path: Path) -> Any:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("ab")
+def _drawn(jobs: list[Job], before: dict[str, dict[Key, int]], seconds: float, engines: int) -> dict[str, Row]:
+    """What was added to each benchmark's store, and how fast. The benchmarks share the engines, and so their time."""
+    now = {job.benchmark: job.store.tokens() for job in jobs}
+    new = {name: [tokens for key, tokens in found.items() if key not in before[name]] for name, found in now.items()}
+    whole = sum(map(sum, new.values()))
+    of_all = {
+        "seconds_of_all_benchmarks": round(seconds, 2),
+        "tokens_per_second": round(whole / seconds),
+        "engines": engines,
+    }
+    return {name: {"completions": len(found), "tokens": sum(found)} | of_all for name, found in new.items()}
 
 
 def finish(job: Job, folder: Path, details: Row) -> None:
-    """Write samples.jsonl.gz in the order of problems; the store becomes a second name of that very file, so it
-    outlives Snakemake's removal of outputs and costs no disk."""
-    rows = stored(job)
+    """Write samples.jsonl.gz in the order of problems, and sampling.json."""
     samples = folder / "samples.jsonl.gz"
-    write_jsonl(samples, (rows[key] for key in job.requests))
-    with replacing(job.packed) as temporary:
-        temporary.hardlink_to(samples)
-    for other in job.store.parent.iterdir():
-        if other != job.packed:
-            other.unlink(missing_ok=True)  # a second run of this very job may be as far
+    job.store.pack(job.requests, samples)
     write_json(folder / "sampling.json", details | {"samples_sha256": sha256(samples)})
 
 
-def run_parts(arguments: list[str], engines: int, log: Path | None) -> None:
+def plan_all(
+    experiment: Experiment, run: str, benchmarks: list[str], checkpoint: Path, problems: Path, identity: Row, out: Path
+) -> list[Job]:
+    """The jobs of a checkpoint's benchmarks; identity: what decides completions besides prompts and decoding."""
+    check_context(checkpoint, experiment.context)
+    tokenizer = load_tokenizer(checkpoint)
+    asker = Asker(experiment.protocol(run), tokenizer, generation_stops(checkpoint))
+    return [plan(experiment, run, name, problems / name, asker, identity, out / ".store") for name in benchmarks]
+
+
+def run_parts(arguments: list[str], engines: int, weights: str, log: Path | None) -> None:
     """Run this command once for each engine, a device each where there are any. UserError when one fails.
 
     The first one's progress is shown: shares are alike.
     """
-    visible = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
-    command = [sys.executable, "-m", "otr.evaluation.sample", *arguments]
+    visible = _visible_devices()
+    own = ["--engines", str(engines), "--weights", weights, "--parent", str(os.getpid())]
+    command = [sys.executable, "-m", "otr.evaluation.sample", *arguments, *own]
     parts = []
     for number in range(engines):
         environment = dict(os.environ)
         if visible:
-            environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
-        own = ["--part", str(number), *(["--log", f"{log}.part{number}"] if log else [])]
+            environment["CUDA_VISIBLE_DEVICES"] = visible[number]
+        place = ["--part", str(number), *(["--log", f"{log}.part{number}"] if log else [])]
         screen = progress_screen() if number == 0 else subprocess.DEVNULL if log else None
-        parts.append(subprocess.Popen([*command, *own], env=environment, stderr=screen))
+        parts.append(subprocess.Popen([*command, *place], env=environment, stderr=screen))
     failed = [number for number, part in enumerate(parts) if part.wait() != 0]
     if failed:
-        raise UserError(f"engine {failed[0] + 1} of {engines} failed; its account is in the log; run the same again")
+        account = f"{log}.part{failed[0]}" if log else "above"
+        raise UserError(
+            f"engine {failed[0] + 1} of {engines} failed; its account is in {account}; what is finished is kept: run "
+            "the same command again"
+        )
+
+
+def _visible_devices() -> list[str]:
+    return [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
 
 
 def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
     stage = Stage("python -m otr.evaluation.sample", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--run", required=True, help="base, or a method of the experiment")
@@ -224,57 +226,47 @@ def main(arguments: list[str] | None = None) -> None:
         "--engine", default="auto", choices=["auto", "vllm", "transformers"], help="default: vLLM where installed"
     )
     stage.add("--engines", type=int, default=1, help="processes that share the work, a device each (default: 1)")
-    stage.add("--part", type=int, help=argparse.SUPPRESS)  # which of them this process is
     stage.add("--out", required=True, type=Path, help="folder of the run's evaluation")
+    # Of a process that samples one part: which part, of what checkpoint's hash, for which process.
+    stage.add("--part", type=int, help=argparse.SUPPRESS)
+    stage.add("--weights", help=argparse.SUPPRESS)
+    stage.add("--parent", type=int, help=argparse.SUPPRESS)
     with stage.run(arguments) as (experiment, options), ExitStack() as claims:
-        from transformers import AutoTokenizer
-
-        check_context(options.checkpoint, experiment.context)
-        asker = Asker(
-            experiment.protocol(options.run),
-            AutoTokenizer.from_pretrained(options.checkpoint),
-            generation_stops(options.checkpoint),
-        )
         name = engine_name(options.engine)
-        weights = sha256(options.checkpoint)
+        title = f"sample {options.model} {options.run}"
+        # The context is no part of it: it refuses a completion that may not fit, and changes none that does.
         identity = {
-            "weights": weights,
+            "weights": options.weights or sha256(options.checkpoint),
             "engine": name,
             "dtype": experiment.sampling_dtype,
-            "context": experiment.context,
         }
-        jobs = [
-            plan(experiment, options.run, b, options.problems / b, asker, identity, options.out / ".store")
-            for b in options.benchmarks
-        ]
-        title = f"sample {options.model} {options.run}"
-        if options.part is None:
-            for job in jobs:
-                claims.enter_context(claimed(job.store.parent, "sampling"))
-        complete = all(len(stored(job)) == len(job.requests) for job in jobs)
-        if not complete and options.part is None:
-            devices.lease(options.engines, at_most=True)
-        started = time.monotonic()
-        if complete:
-            say(f"{title}: all completions are there already")
-            measured: dict[str, Row] = {job.benchmark: {} for job in jobs}
-            load_seconds = 0.0
-        elif options.engines > 1 and options.part is None:
-            say(f"{title}: starting {options.engines} engines, {name}")
-            run_parts(sys.argv[1:] if arguments is None else arguments, options.engines, options.log)
-            measured = {job.benchmark: {"engines": options.engines} for job in jobs}
-            load_seconds = 0.0
-        else:
-            say(f"{title}: starting {name}")
-            engine = open_engine(
-                options.engine, options.checkpoint, experiment.context, experiment.sampling_dtype, experiment.threads
-            )
-            load_seconds = time.monotonic() - started
-            part = WHOLE if options.part is None else Part(options.part, options.engines)
-            measured = run_jobs(jobs, engine, title, part)
+        jobs = plan_all(
+            experiment, options.run, options.benchmarks, options.checkpoint, options.problems, identity, options.out
+        )
         if options.part is not None:
+            part = Part(options.part, options.engines, options.parent)
+            if part.requests(jobs):
+                run_jobs(jobs, _open(experiment, options), title, part)
             stage.done(f"{title}, part {options.part + 1} of {options.engines}")
             return
+        for job in jobs:
+            claims.enter_context(claimed(job.store.folder, "sampling"))
+        before = {job.benchmark: job.store.tokens() for job in jobs}
+        load_seconds, measured = 0.0, dict[str, Row]()
+        if all(len(before[job.benchmark]) == len(job.requests) for job in jobs):
+            say(f"{title}: all completions are there already")
+        else:
+            devices.lease(options.engines, at_most=True)
+            engines = min(options.engines, len(_visible_devices()) or options.engines)
+            say(f"{title}: starting {name}" + (f", {engines} engines" if engines > 1 else ""))
+            started = time.monotonic()
+            if engines > 1:
+                run_parts(arguments, engines, identity["weights"], options.log)
+            else:
+                engine = _open(experiment, options)
+                load_seconds = time.monotonic() - started
+                run_jobs(jobs, engine, title)
+            measured = _drawn(jobs, before, time.monotonic() - started - load_seconds, engines)
         for job in jobs:
             request = next(iter(job.requests.values()))
             details = {
@@ -282,16 +274,22 @@ def main(arguments: list[str] | None = None) -> None:
                 "dtype": experiment.sampling_dtype,
                 "decoding": asdict(request.decoding),
                 "seed": experiment.seed,
-                "checkpoint_sha256": weights,
-                "fingerprint": job.fingerprint,
+                "checkpoint_sha256": identity["weights"],
+                "fingerprint": job.store.fingerprint,
                 "example_prompt": next(iter(job.prompts.values())).text,
                 "engine_seconds": round(load_seconds, 2),
-                "drawn_now": measured[job.benchmark],
+                "drawn_now": measured.get(job.benchmark, {}),
                 "provenance": provenance(),
             }
             finish(job, options.out / job.benchmark, details)
-        tokens = sum(row["tokens"] for job in jobs for row in stored(job).values())
+        tokens = sum(sum(job.store.tokens().values()) for job in jobs)
         stage.done(f"{title}: {sum(len(job.requests) for job in jobs)} completions, {tokens} tokens, engine {name}")
+
+
+def _open(experiment: Experiment, options: argparse.Namespace) -> Engine:
+    return open_engine(
+        options.engine, options.checkpoint, experiment.context, experiment.sampling_dtype, experiment.threads
+    )
 
 
 if __name__ == "__main__":

@@ -22,14 +22,17 @@ from otr import config
 from otr.evaluation.engine import VllmEngine, engine_name
 from otr.evaluation.protocols import Asker
 from otr.evaluation.sample import Job, generation_stops, plan, run_jobs
+from otr.evaluation.store import Store
 
 
 def ours(job: Job, engine: VllmEngine) -> tuple[int, float]:
     """Tokens drawn, and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        measured = run_jobs([replace(job, store=Path(folder) / "x" / "run.jsonl")], engine, "ours")
-        return measured[job.benchmark]["tokens"], time.perf_counter() - started
+        store = Store(Path(folder), "run")
+        run_jobs([replace(job, store=store)], engine, "ours")
+        seconds = time.perf_counter() - started
+        return sum(store.tokens().values()), seconds
 
 
 def theirs(job: Job, engine: VllmEngine) -> tuple[int, float]:

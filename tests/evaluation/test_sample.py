@@ -15,7 +15,7 @@ from otr.errors import UserError
 from otr.evaluation.engine import Completion, Request, TransformersEngine, engine_name
 from otr.evaluation.problems import main as make_problems
 from otr.evaluation.protocols import Asker, Decoding
-from otr.evaluation.sample import Job, check_context, finish, generation_stops, plan, run_jobs, seed_of, stored
+from otr.evaluation.sample import Job, Part, check_context, finish, generation_stops, plan, run_jobs, seed_of
 from otr.files import read_jsonl
 
 EXPERIMENT = config.load(config.experiment_file("micro"))
@@ -54,9 +54,21 @@ def test_fingerprint_follows_what_decides_a_completion(
     problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     first = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a")
-    assert job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a").fingerprint == first.fingerprint
-    assert job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="b").fingerprint != first.fingerprint
-    assert job("base", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a").fingerprint != first.fingerprint
+    same = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path, weights="a")
+    assert same.store.fingerprint == first.store.fingerprint
+    for run, weights in (("otr", "b"), ("base", "a")):
+        other = job(run, "sums", problem_folder, tiny_checkpoint, tmp_path, weights=weights)
+        assert other.store.fingerprint != first.store.fingerprint
+
+
+def test_more_context_keeps_what_is_finished(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """It decides which requests are refused, and nothing of those that are not: neither the store nor Snakemake's
+    parameters of the rule know it."""
+    asker = Asker(EXPERIMENT.protocols.tuned, AutoTokenizer.from_pretrained(tiny_checkpoint))
+    large = EXPERIMENT.model_copy(update={"context": 4 * EXPERIMENT.context})
+    found = [plan(e, "otr", "sums", problem_folder / "sums", asker, {}, tmp_path) for e in (EXPERIMENT, large)]
+    assert found[0].store.fingerprint == found[1].store.fingerprint
+    assert EXPERIMENT.sampling_settings("otr", ["sums"]) == large.sampling_settings("otr", ["sums"])
 
 
 def test_a_prompt_that_does_not_fit_is_refused(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -100,12 +112,66 @@ def test_interrupted_sampling_goes_on_where_it_stopped(
     halved = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path / "b")
     with pytest.raises(KeyboardInterrupt):
         run_jobs([halved], Dying(engine, 40), "halved")
-    with halved.store.open("ab") as file:
-        file.write(b'{"problem": "0", "sam')  # what a kill in the middle of a write leaves
-    assert len(stored(halved)) == 40
-    measured = run_jobs([halved], engine, "again")
-    assert measured["sums"]["completions"] == len(halved.requests) - 40
+    (file,) = halved.store.folder.iterdir()
+    with file.open("ab") as handle:
+        handle.write(b'{"problem": "0", "sam')  # what a kill in the middle of a write leaves
+    before = file.read_bytes()
+    assert len(halved.store.tokens()) == 40
+    counting = Counting(engine)
+    run_jobs([halved], counting, "again")
+    assert counting.asked == len(halved.requests) - 40
+    assert file.read_bytes() == before  # another process may still be writing to it
     assert contents(halved, tmp_path / "out-b") == contents(whole, tmp_path / "out-a")
+
+
+class Counting:
+    """An engine that counts its requests."""
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self.name, self._engine, self.asked = engine.name, engine, 0
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        self.asked += len(requests)
+        yield from self._engine.complete(requests)
+
+
+def test_a_part_is_the_same_however_far_the_others_are(
+    problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Engines start seconds apart: the last one meets a store that the first one has begun to fill."""
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    jobs = [job("otr", name, problem_folder, tiny_checkpoint, tmp_path) for name in ("sums", "stories")]
+    everything = {request.key for made in jobs for request in made.requests.values()}
+    shares = [{request.key for request in Part(number, 3).requests(jobs)} for number in range(3)]
+    assert sum(map(len, shares)) == len(everything) and set.union(*shares) == everything
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, Dying(engine, 7), "first", Part(0, 3))
+    assert [{request.key for request in Part(number, 3).requests(jobs)} for number in (1, 2)] == shares[1:]
+    assert len(Part(0, 3).requests(jobs)) == len(shares[0]) - 7
+
+
+def test_any_number_of_engines_gives_the_same_samples(
+    problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    found = []
+    for name, interrupted, then in (("one", None, 1), ("three", None, 3), ("changed", Part(1, 2), 3)):
+        jobs = [job("otr", b, problem_folder, tiny_checkpoint, tmp_path / name) for b in ("sums", "stories")]
+        if interrupted:
+            with pytest.raises(KeyboardInterrupt):
+                run_jobs(jobs, Dying(engine, 9), "interrupted", interrupted)
+        for number in range(then):
+            run_jobs(jobs, engine, "part", Part(number, then))
+        found.append([contents(made, tmp_path / "out" / name / made.benchmark) for made in jobs])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_part_ends_with_the_process_it_works_for(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    orphan = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path)
+    with pytest.raises(UserError, match="the process that shares out the work has ended"):
+        run_jobs([orphan], engine, "orphan", Part(0, 2, parent=1))
+    assert len(orphan.store.tokens()) == 1
 
 
 def test_finished_completions_outlive_their_outputs(
@@ -116,7 +182,7 @@ def test_finished_completions_outlive_their_outputs(
     run_jobs([done], engine, "base")
     first = contents(done, tmp_path / "out")
     (tmp_path / "out" / "samples.jsonl.gz").unlink()  # as Snakemake does before a rerun
-    assert len(stored(done)) == len(done.requests)
+    assert len(done.store.tokens()) == len(done.requests)
     assert contents(done, tmp_path / "out") == first
 
 
@@ -153,12 +219,13 @@ def test_vllm_and_transformers_agree_when_greedy(problem_folder: Path, tiny_chec
 
 
 @pytest.mark.slow
-def test_two_engines_draw_what_one_draws(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_two_engines_sample_what_one_samples(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """With vLLM where it is installed: its first completions come soon, while the other engine still starts."""
     rows = {}
     for engines in ("1", "2"):
         out = tmp_path / engines
         command = [sys.executable, "-m", "otr.evaluation.sample", "--experiment", str(config.experiment_file("micro"))]
-        command += ["--model", "small", "--run", "otr", "--benchmarks", "sums", "--engine", "transformers"]
+        command += ["--model", "small", "--run", "otr", "--benchmarks", "sums"]
         command += ["--checkpoint", str(tiny_checkpoint), "--problems", str(problem_folder), "--out", str(out)]
         subprocess.run([*command, "--engines", engines, "--log", str(tmp_path / "log")], check=True, timeout=300)
         rows[engines] = list(read_jsonl(out / "sums" / "samples.jsonl.gz"))
