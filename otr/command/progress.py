@@ -50,7 +50,8 @@ def say(text: str) -> None:
 class Progress:
     """How far a stage is: with Progress("train large otr", total=256, unit="steps") as progress: progress.update()"""
 
-    def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
+    def __init__(self, title: str, total: int | None, unit: str, done: int = 0) -> None:
+        """total: None where nobody knows it beforehand."""
         self._title, self._total, self._unit = title, total, unit
         self._first = self._done = done
         self._note = ""
@@ -73,6 +74,8 @@ class Progress:
             say(self._line())
 
     def _line(self) -> str:
+        if self._total is None:
+            return f"{self._title}: {self._done:,} {self._unit}"
         seconds = (time.monotonic() - self._started) / max(1, self._done - self._first) * (self._total - self._done)
         left = (
             f"{seconds:.0f} s"

@@ -15,6 +15,7 @@ from typing import Literal
 
 from otr.config import Benchmark, Experiment, Source
 from otr.config import sources as all_sources
+from otr.data.hub import dataset_files
 from otr.data.rows import column
 from otr.errors import UserError
 from otr.files import Row, read_jsonl
@@ -41,12 +42,9 @@ def load_rows(source: Source, folders: Folders, needs: Iterable[str], limit: int
     UserError names the file and line, or the data set and row, that is at fault.
     """
     needs = list(needs)
-    if source.hub is not None:
-        where, rows = source.hub, _hub_rows(source)
-        return [_checked(row, needs, f"{where} row {n}") for n, row in enumerate(islice(rows, limit))]
     found: list[Row] = []
     for file in source_files(source, folders):
-        for number, row in enumerate(_file_rows(file), start=1):
+        for number, row in enumerate(_file_rows(file, None), start=1):
             if limit is not None and len(found) == limit:
                 return found
             if not row:  # an object without a single column is a blank line
@@ -57,8 +55,18 @@ def load_rows(source: Source, folders: Folders, needs: Iterable[str], limit: int
     return found
 
 
+def stream_rows(source: Source, folders: Folders, columns: Iterable[str]) -> Iterator[Row]:
+    """The rows of a source one after another, a few hundred in memory at a time. Of each only the top columns of the
+    dotted paths `columns` need be there: parquet files are read no further. UserError when a parquet file lacks one."""
+    names = list(dict.fromkeys(path.split(".")[0] for path in columns))
+    for file in source_files(source, folders):
+        yield from (row for row in _file_rows(file, names) if row)
+
+
 def source_files(source: Source, folders: Folders) -> list[Path]:
-    """The files of a local source in the order of their names; UserError when there is none."""
+    """The files of a source in order; UserError when there is none. A hub's are fetched."""
+    if source.hub is not None:
+        return dataset_files(source)
     if source.generated is not None:
         return [folders.generated / source.generated]
     if source.shipped is not None:
@@ -80,6 +88,11 @@ def source_files(source: Source, folders: Folders) -> list[Path]:
     return files
 
 
+LOOKED_AT = 1000
+"""Rows of a parquet file that are looked at before any work starts: its columns hold for all of them, and a source of
+gigabytes would delay every call."""
+
+
 def check_local_sources(experiment: Experiment, file: str, folders: Folders) -> None:
     """Read every local source once, so that a bad line is reported before any work starts.
 
@@ -88,9 +101,22 @@ def check_local_sources(experiment: Experiment, file: str, folders: Folders) -> 
     for key, source in all_sources(experiment):
         if source.path is not None or source.shipped is not None:
             try:
-                load_rows(source, folders, _columns(experiment, key))
+                _check(source_files(source, folders), _columns(experiment, key))
             except UserError as error:
                 raise UserError(f"{file}: {key}: {error}") from None
+
+
+def _check(files: list[Path], needs: list[str]) -> None:
+    names = list(dict.fromkeys(path.split(".")[0] for path in needs))
+    count = 0
+    for file in files:
+        rows = _file_rows(file, names)
+        for number, row in enumerate(islice(rows, LOOKED_AT if file.suffix == ".parquet" else None), start=1):
+            if row:
+                _checked(row, needs, f"{file}:{number}")
+                count += 1
+    if not count:
+        raise UserError(f"{', '.join(map(str, files))}: holds no rows; at least one is needed")
 
 
 def _columns(experiment: Experiment, key: str) -> list[str]:
@@ -160,18 +186,50 @@ def _check_kind(file: Path) -> None:
         raise UserError(f"{file}: is not parquet, its name says so; copy it again, or call it *.jsonl if it is text")
 
 
-def _file_rows(file: Path) -> Iterator[Row]:
+def _file_rows(file: Path, columns: list[str] | None) -> Iterator[Row]:
+    """Rows with these columns at least; all columns where None."""
     _check_kind(file)
-    if file.suffix != ".parquet":
+    if file.suffix == ".parquet":
+        yield from _parquet_rows(file, columns)
+    elif file.suffix in _OTHER_KINDS:  # of hub repositories; local sources are refused earlier
+        yield from _other_rows(file)
+    else:
         yield from read_jsonl(file, remedy="save it as UTF-8 text, or copy it again")
-        return
+
+
+BATCH = 256
+"""Rows of a parquet file in memory at a time; those of long reasoning traces take some 100 kB each."""
+
+
+def _parquet_rows(file: Path, columns: list[str] | None) -> Iterator[Row]:
     import pyarrow.parquet as parquet
 
     try:
-        for batch in parquet.ParquetFile(file).iter_batches():
-            yield from batch.to_pylist()
+        with parquet.ParquetFile(file, buffer_size=1 << 23) as opened:  # never a whole row group
+            there = opened.schema_arrow.names
+            for name in columns or []:
+                if name not in there:
+                    raise UserError(f"{file}:1: has no column '{name}'; found: {', '.join(there)}")
+            for batch in opened.iter_batches(BATCH, columns=columns):
+                yield from batch.to_pylist()
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: not readable as parquet ({error})") from None
+
+
+_OTHER_KINDS = {".json": "json", ".csv": "csv", ".tsv": "csv", ".arrow": "arrow"}
+"""Kinds of files that publishers use besides parquet and JSONL, and the reader of `datasets` for each."""
+
+
+def _other_rows(file: Path) -> Iterator[Row]:
+    import datasets
+
+    options = {"sep": "\t"} if file.suffix == ".tsv" else {}
+    try:
+        kind = _OTHER_KINDS[file.suffix]
+        yield from datasets.load_dataset(kind, data_files=str(file), split="train", streaming=True, **options)
+    except Exception as error:  # each reader raises its own kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{file}: not readable ({reason})") from None
 
 
 def _evalplus_file(name: Literal["humaneval", "mbpp"]) -> Path:
@@ -187,18 +245,3 @@ def _evalplus_file(name: Literal["humaneval", "mbpp"]) -> Path:
             f"evalplus data set '{name}' cannot be fetched ({error}); put its JSONL file into the data folder and name "
             "it by source: {path: ...}"
         ) from None
-
-
-def _hub_rows(source: Source) -> Iterator[Row]:
-    import datasets
-
-    try:
-        rows = datasets.load_dataset(
-            source.hub, source.subset, split=source.split or "train", revision=source.revision, streaming=True
-        )
-    except Exception as error:  # the hub client raises many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"hub data set '{source.hub}' cannot be loaded ({reason}); check its name, or name a local 'path'"
-        ) from None
-    yield from (dict(row) for row in rows)

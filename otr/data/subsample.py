@@ -1,9 +1,12 @@
 """The training subset: which rows of a source are trained on.
 
 In: rows with a problem and a worked solution. Out: train.parquet (id, problem, response, tokens), summary.json and
-lengths.png. The paper (section 4.1) takes 5,000 examples whose reasoning traces are shorter than 8,192 tokens and
-"approximately uniformly distributed across different intervals" of length: here the lengths (minimum, maximum] are cut
-into equal intervals and each gives the same number of examples, drawn without replacement.
+lengths.png. The source is read several times and never held: a first pass finds which rows there are, the next ones
+how long some of them are, the last one writes those that were chosen.
+
+The paper (section 4.1) takes 5,000 examples whose reasoning traces are shorter than 8,192 tokens and "approximately
+uniformly distributed across different intervals" of length: here the lengths (minimum, maximum] are cut into equal
+intervals and each gives the same number of examples, drawn without replacement.
 
     {"id": 17, "problem": "Solve x + 3 = 5.", "response": "... \\boxed{2}.", "tokens": 41}
 
@@ -14,31 +17,36 @@ experiment names its column.
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from otr.command.progress import Progress
 from otr.command.stage import Stage
 from otr.config import Dataset, Lengths
 from otr.data.chat import load_tokenizer, text_ids
 from otr.data.response import worked_solution
 from otr.data.rows import boolean, column, text, unseen
-from otr.data.sources import Folders, load_rows
+from otr.data.sources import Folders, stream_rows
 from otr.errors import UserError
 from otr.files import Row, replacing, sha256, write_json
+from otr.machine import memory
+
+CountTokens = Callable[[list[str]], list[int]]
+"""Maps texts to their lengths in tokens."""
+
+BATCH = 256
+"""Texts that are tokenized together."""
 
 
-def examples(dataset: Dataset, folders: Folders, count_tokens: Callable[[list[str]], list[int]]) -> list[Row]:
-    """All usable rows of a source as examples; `count_tokens` maps texts to their lengths in tokens."""
-    found = list(usable_rows(dataset, folders))
-    lengths = count_tokens([row["response"] for row in found])
-    return [row | {"tokens": tokens} for row, tokens in zip(found, lengths, strict=True)]
-
-
-def usable_rows(dataset: Dataset, folders: Folders) -> Iterator[Row]:
-    """The examples of a source without their lengths. UserError names the row that is to be kept and lacks a text."""
+def examples(dataset: Dataset, folders: Folders) -> Iterator[Row]:
+    """The usable rows of a source as {"id", "problem", "response"}, one after another, with their "source_id" where the
+    experiment names its column. UserError names the row that is to be kept and lacks a text."""
     seen: dict[str, int] = {}
-    for number, row in enumerate(load_rows(dataset.source, folders, needs=[])):
+    named = [dataset.problem, dataset.solution, dataset.only_if, dataset.id]
+    columns = [path for path in named if path is not None]
+    for number, row in enumerate(stream_rows(dataset.source, folders, columns)):
         try:
             if dataset.only_if is not None and not _holds(row, dataset.only_if):
                 continue
@@ -63,54 +71,92 @@ def _holds(row: Row, path: str) -> bool:
     return value is not None and boolean(row, path)
 
 
-def length_uniform(rows: list[Row], lengths: Lengths, size: int, seed: int) -> list[Row]:
-    """`size` rows, equally many from each interval of response length, in the order of the source.
+def usable(dataset: Dataset, folders: Folders, title: str) -> list[int]:
+    """Ids of the usable rows. Their texts are read and let go."""
+    ids = []
+    with Progress(title, None, "rows read") as progress:
+        for row in examples(dataset, folders):
+            ids.append(row["id"])
+            progress.update()
+    return ids
 
-    When `size` is not a multiple of the number of intervals, the first ones give one more. UserError shows the counts
-    when an interval has too few.
+
+def with_tokens(rows: Iterable[Row], chosen: set[int], count_tokens: CountTokens) -> Iterator[list[Row]]:
+    """The chosen ones of rows, with their lengths in tokens, a batch at a time."""
+    for batch in _batches((row for row in rows if row["id"] in chosen), BATCH):
+        lengths = count_tokens([row["response"] for row in batch])
+        yield [row | {"tokens": length} for row, length in zip(batch, lengths, strict=True)]
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    rest = iter(rows)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def length_uniform(
+    ids: list[int], count: Callable[[list[int]], list[int]], lengths: Lengths, size: int, seed: int
+) -> list[int]:
+    """Ids of `size` rows, equally many from each interval of response length, in the order of the source.
+
+    count: gives the response lengths of the rows with these ids. Rows are looked at in a random order and only until
+    each interval has enough: its first so many are a draw without replacement from all of it, and most of a large
+    source need not be tokenized. When `size` is not a multiple of the number of intervals, the first ones give one
+    more. UserError shows the counts when an interval has too few.
     """
+    order = random.Random(f"{seed} length-uniform").sample(ids, len(ids))
     edges = lengths.edges
-    intervals: list[list[Row]] = [[] for _ in range(lengths.intervals)]
-    for row in rows:
-        if lengths.minimum < row["tokens"] <= lengths.maximum:
-            intervals[bisect_left(edges, row["tokens"]) - 1].append(row)
+    intervals: list[list[int]] = [[] for _ in range(lengths.intervals)]
     share, rest = divmod(size, lengths.intervals)
     wanted = [share + (number < rest) for number in range(lengths.intervals)]
+    start, step = 0, max(4 * size, 1000)
+    while start < len(order) and any(len(have) < want for have, want in zip(intervals, wanted, strict=True)):
+        looked_at = order[start : start + step]
+        for id, tokens in zip(looked_at, count(looked_at), strict=True):
+            if lengths.minimum < tokens <= lengths.maximum:
+                intervals[bisect_left(edges, tokens) - 1].append(id)
+        start, step = start + step, 2 * step  # each round reads the whole source
     if any(len(have) < want for have, want in zip(intervals, wanted, strict=True)):
         counts = ", ".join(
             f"{low + 1}-{high}: {len(have)} of {want}"
             for low, high, have, want in zip(edges, edges[1:], intervals, wanted, strict=False)
         )
         raise UserError(f"too few examples in an interval of lengths in tokens ({counts}); lower size or intervals")
-    generator = random.Random(f"{seed} length-uniform")
-    chosen = [row for have, want in zip(intervals, wanted, strict=True) for row in generator.sample(have, want)]
-    return sorted(chosen, key=lambda row: row["id"])
+    return sorted(id for have, want in zip(intervals, wanted, strict=True) for id in have[:want])
 
 
-def subset(rows: list[Row], dataset: Dataset, seed: int) -> list[Row]:
-    """The examples that are trained on, in the order of the source."""
-    size = dataset.size if dataset.size is not None else len(rows)
-    if size > len(rows):
-        raise UserError(f"size: {size} examples are asked for, the source has {len(rows)} usable ones")
+def subset(ids: list[int], count: Callable[[list[int]], list[int]], dataset: Dataset, seed: int) -> list[int]:
+    """Ids of the examples that are trained on, in the order of the source. ids: of the usable rows; count: gives the
+    response lengths of the rows with these ids."""
+    if not ids:
+        raise UserError("the source has no usable rows; at least one is needed")
+    size = dataset.size if dataset.size is not None else len(ids)
+    if size > len(ids):
+        raise UserError(f"size: {size} examples are asked for, the source has {len(ids)} usable ones")
     if dataset.lengths is not None:
-        return length_uniform(rows, dataset.lengths, size, seed)
-    chosen = random.Random(f"{seed} uniform").sample(rows, size)
-    return sorted(chosen, key=lambda row: row["id"])
+        return length_uniform(ids, count, dataset.lengths, size, seed)
+    return sorted(random.Random(f"{seed} uniform").sample(ids, size))
 
 
-def token_counter(checkpoint: Path) -> Callable[[list[str]], list[int]]:
+def token_counter(checkpoint: Path) -> CountTokens:
     """Counts tokens of texts with a checkpoint's tokenizer."""
     tokenizer = load_tokenizer(checkpoint)
-    return lambda texts: [len(text_ids(tokenizer, text)) for text in texts]
+    if not tokenizer.is_fast:
+        return lambda texts: [len(text_ids(tokenizer, text)) for text in texts]
+    # As text_ids counts, without the places of tokens in the text, which take longer than the tokens.
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = True
+    encode = backend.encode_batch_fast
+    return lambda texts: [len(found.ids) for found in encode(texts, add_special_tokens=False)]
 
 
-def _summary(dataset: Dataset, available: int, chosen: list[Row], seed: int) -> Row:
-    tokens = sorted(row["tokens"] for row in chosen)
+def _summary(dataset: Dataset, available: int, lengths: list[int], seed: int) -> Row:
+    tokens = sorted(lengths)
     whole = Lengths(maximum=max(tokens[-1], 16), intervals=16)
     edges = (dataset.lengths or whole).edges
     counts = Counter(bisect_left(edges, length) for length in tokens)
     return {
-        "examples": len(chosen),
+        "examples": len(tokens),
         "usable_rows_in_source": available,
         "seed": seed,
         "response_tokens": {
@@ -133,24 +179,50 @@ def main(arguments: list[str] | None = None) -> None:
     stage.add("--out", required=True, type=Path, help="folder for train.parquet, summary.json and lengths.png")
     with stage.run(arguments) as (experiment, options):
         dataset = experiment.datasets[options.dataset]
-        rows = examples(dataset, Folders(options.data, options.generated), token_counter(options.tokenizer))
+        folders = Folders(options.data, options.generated)
+        count_tokens = token_counter(options.tokenizer)
+        title = f"subset {options.dataset}"
+        ids = usable(dataset, folders, title)
+
+        def count(wanted: list[int]) -> list[int]:
+            found: dict[int, int] = {}
+            with Progress(title, len(wanted), "rows tokenized") as progress:
+                for batch in with_tokens(examples(dataset, folders), set(wanted), count_tokens):
+                    found.update((row["id"], row["tokens"]) for row in batch)
+                    progress.update(len(batch))
+            return [found[id] for id in wanted]
+
         try:
-            chosen = subset(rows, dataset, experiment.seed)
+            chosen = set(subset(ids, count, dataset, experiment.seed))
         except UserError as error:
             raise UserError(f"{options.experiment}: datasets.{options.dataset}: {error}") from None
         with replacing(options.out) as folder:
-            _write(folder, chosen, _summary(dataset, len(rows), chosen, experiment.seed), options.dataset)
-        stage.done(f"subset {options.dataset}: {len(chosen)} of {len(rows)} examples")
+            folder.mkdir()
+            texts = with_tokens(examples(dataset, folders), chosen, count_tokens)
+            lengths = _write(folder / "train.parquet", texts, dataset.id is not None)
+            _describe(folder, _summary(dataset, len(ids), lengths, experiment.seed), options.dataset)
+        stage.done(f"{title}: {len(chosen)} of {len(ids)} examples, at most {memory.peak() / 1e9:.1f} GB")
 
 
-def _write(folder: Path, chosen: list[Row], summary: dict[str, Any], title: str) -> None:
-    import pandas as pd
+def _write(file: Path, batches: Iterable[list[Row]], source_ids: bool) -> list[int]:
+    """Write the examples as they come; returns their lengths in tokens."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
 
+    words = arrow.large_string()
+    own_ids = [("source_id", words)] if source_ids else []
+    columns = [("id", arrow.int64()), *own_ids, ("problem", words), ("response", words), ("tokens", arrow.int64())]
+    schema, lengths = arrow.schema(columns), []
+    with parquet.ParquetWriter(file, schema) as writer:
+        for batch in batches:
+            writer.write_table(arrow.Table.from_pylist(batch, schema))
+            lengths += [row["tokens"] for row in batch]
+    return lengths
+
+
+def _describe(folder: Path, summary: dict[str, Any], title: str) -> None:
     from otr.figures.plots import length_histogram
 
-    folder.mkdir()
-    own_ids = ["source_id"] if "source_id" in chosen[0] else []
-    pd.DataFrame(chosen, columns=["id", *own_ids, "problem", "response", "tokens"]).to_parquet(folder / "train.parquet")
     write_json(folder / "summary.json", summary | {"sha256": sha256(folder / "train.parquet")})
     length_histogram(summary, title, folder / "lengths.png")
 

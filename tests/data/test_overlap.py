@@ -139,7 +139,7 @@ def test_generated_data_holds_no_test_problem(generated: Path) -> None:
     """All 8,000 rows that micro's subset is drawn from, against its stories: phrases are shared, problems are not."""
     micro = config.load(ROOT / MICRO)
     folders = Folders(Path("none"), generated)
-    rows = examples(micro.datasets["expert"], folders, lambda texts: [len(text) for text in texts])
+    rows = list(examples(micro.datasets["expert"], folders))
     found = overlap(rows, {"stories": problems(micro.benchmarks["stories"], folders)})["benchmarks"]["stories"]
     assert found["problems"] == 100
     assert found["exact"] == 0

@@ -1,11 +1,14 @@
 """Which rows of a source are trained on."""
 
+import tracemalloc
 from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 import yaml
 from data.tokenizers_by_template import CHATML, byte_tokenizer
@@ -13,12 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otr.config import Dataset, Lengths
+from otr.data.chat import text_ids
 from otr.data.sources import Folders
-from otr.data.subsample import examples, length_uniform, main, subset
+from otr.data.subsample import examples, length_uniform, main, subset, token_counter, usable, with_tokens
 from otr.errors import UserError
 from otr.files import read_json, write_jsonl
 
-ROWS = [{"id": number, "problem": "p", "response": "r", "tokens": 1 + number % 100} for number in range(1000)]
+IDS = list(range(1000))
+
+
+def count(ids: list[int]) -> list[int]:
+    return [1 + id % 100 for id in ids]
 
 
 def dataset(**changes: Any) -> Dataset:
@@ -30,25 +38,31 @@ def dataset(**changes: Any) -> Dataset:
 @settings(max_examples=50)
 def test_intervals_give_equally_many(intervals: int, size: int, seed: int) -> None:
     lengths = Lengths(minimum=10, maximum=91, intervals=intervals)
-    chosen = length_uniform(ROWS, lengths, size, seed)
-    assert len(chosen) == len({row["id"] for row in chosen}) == size
-    assert all(10 < row["tokens"] <= 91 for row in chosen)
-    counts = Counter(bisect_left(lengths.edges, row["tokens"]) - 1 for row in chosen)
+    chosen = length_uniform(IDS, count, lengths, size, seed)
+    assert len(chosen) == len(set(chosen)) == size
+    found = [1 + id % 100 for id in chosen]
+    assert all(10 < tokens <= 91 for tokens in found)
+    counts = Counter(bisect_left(lengths.edges, tokens) - 1 for tokens in found)
     share, rest = divmod(size, intervals)
     assert [counts[number] for number in range(intervals)] == [share + (number < rest) for number in range(intervals)]
 
 
 def test_a_length_at_an_edge_is_in_the_interval_below() -> None:
     lengths = Lengths(minimum=0, maximum=20, intervals=2)
-    rows = [{"id": number, "tokens": tokens} for number, tokens in enumerate((10, 11, 20, 21))]
-    assert {row["tokens"] for seed in range(9) for row in length_uniform(rows, lengths, 2, seed)} == {10, 11, 20}
+    tokens = {5: 10, 6: 11, 7: 20, 8: 21}
+    ids = list(tokens)
+
+    def count(wanted: list[int]) -> list[int]:
+        return [tokens[id] for id in wanted]
+
+    assert {id for seed in range(9) for id in length_uniform(ids, count, lengths, 2, seed)} == {5, 6, 7}
     with pytest.raises(UserError, match="1-10: 1 of 2, 11-20: 2 of 2"):
-        length_uniform(rows, lengths, 4, seed=0)
+        length_uniform(ids, count, lengths, 4, seed=0)
 
 
 def test_too_few_in_an_interval_is_one_line_with_the_counts() -> None:
     with pytest.raises(UserError) as caught:
-        length_uniform(ROWS, Lengths(minimum=0, maximum=200, intervals=2), 40, seed=0)
+        length_uniform(IDS, count, Lengths(minimum=0, maximum=200, intervals=2), 40, seed=0)
     assert str(caught.value) == (
         "too few examples in an interval of lengths in tokens (1-100: 1000 of 20, 101-200: 0 of 20); "
         "lower size or intervals"
@@ -58,15 +72,15 @@ def test_too_few_in_an_interval_is_one_line_with_the_counts() -> None:
 @pytest.mark.parametrize("lengths", [None, Lengths(minimum=0, maximum=100, intervals=4)])
 def test_a_seed_decides_and_source_order_is_kept(lengths: Lengths | None) -> None:
     wanted = dataset(size=60, lengths=lengths and lengths.model_dump())
-    first, again, other = (subset(ROWS, wanted, seed) for seed in (0, 0, 1))
+    first, again, other = (subset(IDS, count, wanted, seed) for seed in (0, 0, 1))
     assert first == again != other
-    assert [row["id"] for row in first] == sorted(row["id"] for row in first)
+    assert first == sorted(first)
 
 
 def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(UserError, match="1001 examples are asked for, the source has 1000 usable ones"):
-        subset(ROWS, dataset(size=1001), seed=0)
-    assert subset(ROWS, dataset(), seed=0) == ROWS
+        subset(IDS, count, dataset(size=1001), seed=0)
+    assert subset(IDS, count, dataset(), seed=0) == IDS
 
 
 def test_only_verified_rows_are_used(tmp_path: Path) -> None:
@@ -74,33 +88,32 @@ def test_only_verified_rows_are_used(tmp_path: Path) -> None:
     rows = [{"problem": f"p{n}", "solution": f" s{n} ", "verified": flag} for n, flag in enumerate(verified)]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     folders = Folders(tmp_path, tmp_path)
-    found = examples(dataset(only_if="verified"), folders, lambda texts: [len(text) for text in texts])
-    assert found == [
-        {"id": 0, "problem": "p0", "response": "s0", "tokens": 2},
-        {"id": 4, "problem": "p4", "response": "s4", "tokens": 2},
+    assert list(examples(dataset(only_if="verified"), folders)) == [
+        {"id": 0, "problem": "p0", "response": "s0"},
+        {"id": 4, "problem": "p4", "response": "s4"},
     ]
-    assert len(examples(dataset(), folders, lambda texts: [len(text) for text in texts])) == 5
+    assert len(list(examples(dataset(), folders))) == 5
     for flag in ("true", 1):
         write_jsonl(tmp_path / "rows.jsonl", [*rows, {"problem": "p", "solution": "s", "verified": flag}])
         with pytest.raises(UserError, match="row 5 of the source: column 'verified' holds .* true or false is needed"):
-            examples(dataset(only_if="verified"), folders, list)
+            list(examples(dataset(only_if="verified"), folders))
 
 
 def test_a_list_of_solutions_is_not_trained_on_as_its_python_form(tmp_path: Path) -> None:
     """`solution: generations` where generations.0 was meant."""
     write_jsonl(tmp_path / "rows.jsonl", [{"problem": "p", "solution": ["one", "two"]}])
     with pytest.raises(UserError, match="row 0 of the source: column 'solution' holds a list of 2, a text is needed"):
-        examples(dataset(), Folders(tmp_path, tmp_path), list)
+        list(examples(dataset(), Folders(tmp_path, tmp_path)))
 
 
 def test_the_sources_own_ids_are_kept_and_differ(tmp_path: Path) -> None:
     rows = [{"problem": "p", "solution": "s", "uuid": own} for own in ("x/1", "x/2", "x/1")]
     write_jsonl(tmp_path / "rows.jsonl", rows[:2])
-    found = examples(dataset(id="uuid"), Folders(tmp_path, tmp_path), lambda texts: [1 for _ in texts])
+    found = examples(dataset(id="uuid"), Folders(tmp_path, tmp_path))
     assert [(row["id"], row["source_id"]) for row in found] == [(0, "x/1"), (1, "x/2")]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     with pytest.raises(UserError, match="row 2 of the source: the id 'x/1' is also that of row 0"):
-        examples(dataset(id="uuid"), Folders(tmp_path, tmp_path), list)
+        list(examples(dataset(id="uuid"), Folders(tmp_path, tmp_path)))
 
 
 def test_openr1_rows_without_a_verified_trace_are_left_out(tmp_path: Path) -> None:
@@ -112,10 +125,78 @@ def test_openr1_rows_without_a_verified_trace_are_left_out(tmp_path: Path) -> No
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
     verified = dataset(source={"path": "rows.parquet"}, solution="generations.0", only_if="correctness_math_verify.0")
-    found = examples(verified, Folders(tmp_path, tmp_path), lambda texts: [len(text) for text in texts])
+    found = examples(verified, Folders(tmp_path, tmp_path))
     assert [(row["id"], row["response"]) for row in found] == [(0, "<think>a</think>\n\nb")]
     with pytest.raises(UserError, match="row 2 of the source: column 'generations.0': no '0'; found: a list of 0"):
-        examples(dataset(source={"path": "rows.parquet"}, solution="generations.0"), Folders(tmp_path, tmp_path), list)
+        list(examples(dataset(source={"path": "rows.parquet"}, solution="generations.0"), Folders(tmp_path, tmp_path)))
+    with pytest.raises(
+        UserError, match=r"rows.parquet:1: has no column 'answer'; found: problem, generations, correct"
+    ):
+        list(examples(dataset(source={"path": "rows.parquet"}, solution="answer"), Folders(tmp_path, tmp_path)))
+
+
+def test_only_as_many_rows_are_tokenized_as_the_intervals_need() -> None:
+    """And every row of an interval has the same chance: over 200 seeds each of 5,000 is chosen 4 times on average."""
+    looked_at, chosen = [], Counter[int]()
+    ids = list(range(40_000))
+
+    def noting(wanted: list[int]) -> list[int]:
+        looked_at.append(len(wanted))
+        return [1 + id % 8 for id in wanted]
+
+    for seed in range(200):
+        chosen.update(length_uniform(ids, noting, Lengths(minimum=0, maximum=8, intervals=8), 800, seed))
+    assert looked_at == [3200] * 200
+    for interval in range(8):
+        times = [chosen[id] for id in ids if id % 8 == interval]
+        assert sum(times) == 200 * 100
+        # Binomial(200, 100 / 5,000): variance 3.92.
+        assert 3.5 < sum((count - 4) ** 2 for count in times) / 5000 < 4.4
+        assert len([count for count in times if count == 0]) < 150  # 5,000 x 0.98^200 = 88
+
+
+def test_texts_are_tokenized_in_batches() -> None:
+    rows = [{"id": n, "response": "x" * (n % 7)} for n in range(600)]
+    sizes: list[int] = []
+
+    def lengths(texts: list[str]) -> list[int]:
+        sizes.append(len(texts))
+        return [len(text) for text in texts]
+
+    found = [row for batch in with_tokens(iter(rows), set(range(0, 600, 2)), lengths) for row in batch]
+    assert found == [rows[n] | {"tokens": n % 7} for n in range(0, 600, 2)]
+    assert sum(sizes) == 300 and max(sizes) <= 256
+
+
+def test_memory_does_not_grow_with_the_source(tmp_path: Path) -> None:
+    """4,000 rows of 50 kB, of which 45 kB are in columns that nobody reads: 200 MB, in row groups of 100."""
+    schema = arrow.schema({"problem": arrow.string(), "solution": arrow.string(), "other": arrow.list_(arrow.string())})
+    with parquet.ParquetWriter(tmp_path / "rows.parquet", schema) as writer:
+        for number in range(40):
+            rows = [
+                {"problem": f"{number} {n}?", "solution": f"{n} x " * 800, "other": ["y" * 45_000]} for n in range(100)
+            ]
+            writer.write_table(arrow.Table.from_pylist(rows, schema))
+    wanted = dataset(source={"path": "rows.parquet"})
+    folders = Folders(tmp_path, tmp_path)
+    tracemalloc.start()
+    before = arrow.total_allocated_bytes()
+    ids = usable(wanted, folders, "subset")
+    for _ in with_tokens(examples(wanted, folders), set(ids), lambda texts: [len(text) for text in texts]):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(ids) == 4000
+    assert peak < 20e6
+    assert arrow.default_memory_pool().max_memory() - before < 100e6
+
+
+def test_lengths_are_those_that_training_counts(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer(CHATML)
+    tokenizer.save_pretrained(tmp_path)
+    texts = ["", "x", "naïve ∑ 中文", "<|im_end|> in a text"]
+    usual = [len(text_ids(tokenizer, text)) for text in texts]
+    assert token_counter(tmp_path)(texts) == usual
 
 
 def experiment(folder: Path, **changes: Any) -> list[str]:
@@ -156,7 +237,7 @@ def test_the_command_names_file_and_data_set(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = capsys.readouterr().err.splitlines()[-1]
     assert line.endswith(
         "tiny.yaml: datasets.lines: too few examples in an interval of lengths in tokens "
         "(1-40: 200 of 15, 41-80: 0 of 15); lower size or intervals"
