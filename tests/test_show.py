@@ -1,14 +1,19 @@
 """`otr show` on a tree as the evaluation writes it."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from otr.errors import UserError
-from otr.files import write_json, write_jsonl, write_text
-from otr.show import Style, main, show
+from otr.files import read_jsonl, write_json, write_jsonl, write_text
+from otr.show.__main__ import main, show
+from otr.show.completions import Request
+from otr.show.style import Style
 
 
 @pytest.fixture
@@ -36,7 +41,11 @@ def cell(tmp_path: Path) -> Path:
 
 
 def lines(path: Path, problem: str | None = None, sample: int | None = None, colours: bool = False) -> list[str]:
-    return list(show(path, problem, sample, Style(colours)))
+    return list(show(Request(path, problem, sample), Style(colours)))
+
+
+def of(path: Path, **wanted: Any) -> list[str]:
+    return list(show(Request(path, **wanted), Style(False)))
 
 
 def test_a_score(cell: Path) -> None:
@@ -56,7 +65,70 @@ def test_a_sample_stands_with_its_own_verdict(cell: Path) -> None:
     assert lines(cell / "verdicts.jsonl.gz")[0] == "problem 3, sample 0"
     assert lines(cell, "4")[-1] == "verdict       wrong"
     (cell / "verdicts.jsonl.gz").unlink()
-    assert lines(cell, "4", 1)[-1] == "not judged yet"
+    assert lines(cell, "4", 1)[-1] == "not graded yet"
+
+
+def other_run(cell: Path, run: str = "sft") -> Path:
+    """The same benchmark of another run, which has problem 3 right and nothing else."""
+    folder = cell.parent.parent / run / cell.name
+    shutil.copytree(cell, folder)
+    score = json.loads((cell / "score.json").read_text())
+    write_json(folder / "score.json", score | {"run": run})
+    verdicts = [
+        row | {"correct": row["problem"] == "3", "answer": "7"} for row in read_jsonl(cell / "verdicts.jsonl.gz")
+    ]
+    write_jsonl(folder / "verdicts.jsonl.gz", verdicts)
+    return folder
+
+
+def test_a_runs_folder_lists_its_scores(cell: Path) -> None:
+    title, header, row, _ = of(cell.parent)
+    assert title == "small otr" and header.split()[:3] == ["benchmark", "score,", "%"]
+    assert row.split() == ["sums", "25.00", "4.5", "mean@2", "2", "4", "12.5", "—"]
+
+
+def test_an_experiments_folder_lists_all_runs(cell: Path) -> None:
+    other_run(cell)
+    text = of(cell.parents[3])
+    assert text[0].split() == ["small", "otr", "sft"]
+    assert text[1].split() == ["sums", "25.0", "±4.5", "25.0", "±4.5"]
+
+
+def test_wrong_completions_are_listed_and_walked_through(cell: Path) -> None:
+    listed = of(cell, only="wrong")
+    assert listed[0] == "2 of 4 completions: wrong"
+    assert [row.split()[:3] for row in listed[2:4]] == [["3", "0", "30"], ["4", "0", "40"]]
+    first = of(cell, only="wrong", next=True)
+    assert first[0] == "problem 3, sample 0"
+    assert first[-1] == f"go on: otr show {cell} --only wrong --problem 3 --sample 0 --next"
+    assert of(cell, only="wrong", next=True, problem="3", sample=0)[0] == "problem 4, sample 0"
+    assert of(cell, next=True, problem="3", sample=0)[0] == "problem 3, sample 1"
+    assert of(cell, next=True, problem="3")[0] == "problem 4, sample 0"
+    with pytest.raises(UserError, match="that was the last that is wrong"):
+        of(cell, only="wrong", next=True, problem="4", sample=0)
+    with pytest.raises(UserError, match="has no problem 9"):
+        of(cell, next=True, problem="9")
+
+
+def test_two_runs_beside_each_other(cell: Path) -> None:
+    other = other_run(cell)
+    scores = of(cell.parent, against=other.parent)
+    assert scores[0] == "otr − sft"
+    # Problem 3: one of two right against two of two; problem 4: one against none. At least half counts as right.
+    assert scores[2].split()[-2:] == ["1", "0"]
+    flips = of(cell, against=other)
+    assert flips[0] == "sft → otr: of 2 problems 1 became right, 0 became wrong"
+    assert [row.split()[0] for row in flips[3:]] == ["3", "4"]
+    both = of(cell, against=other, problem="4", sample=1)
+    assert both.index("completion of otr") < both.index("completion of sft")
+    assert [line for line in both if line.startswith("verdict")] == ["verdict       right", "verdict       wrong"]
+
+
+def test_runs_that_answered_other_problems_are_not_compared(cell: Path) -> None:
+    other = other_run(cell)
+    write_jsonl(other / "verdicts.jsonl.gz", [{"problem": "5", "sample": 0, "correct": True}])
+    with pytest.raises(UserError, match="have not answered the same problems"):
+        of(cell, against=other)
 
 
 def test_a_completion_cannot_steer_the_terminal(cell: Path) -> None:

@@ -24,6 +24,8 @@ class Line:
     """CSS class that gives the colour."""
     x: Sequence[float]
     y: Sequence[float]
+    is_thin: bool = False
+    """One of several trainings, behind their mean."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Dot:
     label: str
     style: str
     value: float
-    error: float | None
-    """Standard error, drawn as a whisker to either side."""
+    interval: tuple[float, float] | None
+    """Drawn as a whisker."""
 
 
 @dataclass(frozen=True)
@@ -94,75 +96,100 @@ def line_chart(title: str, lines: Sequence[Line], height: int = 190) -> str:
     parts += [
         _text(horizontal(value), bottom + 16, number(value), "middle") for value in across if value <= horizontal.high
     ]
-    for line in drawn:
+    for line in sorted(drawn, key=lambda line: not line.is_thin):
         x, y = thinned(line.x, line.y)
         places = " ".join(f"{horizontal(a):.1f},{vertical(b):.1f}" for a, b in zip(x, y, strict=True))
-        parts.append(
-            f'<polyline class="line {line.style}" points="{places}"><title>{escape(line.label)}</title></polyline>'
-        )
+        style = f"{line.style} thin" if line.is_thin else line.style
+        parts.append(f'<polyline class="line {style}" points="{places}"><title>{escape(line.label)}</title></polyline>')
     return _svg(title, height, parts)
 
 
 def _finite(line: Line) -> Line:
     kept = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
-    return Line(line.label, line.style, [x for x, _ in kept], [y for _, y in kept])
+    return Line(line.label, line.style, [x for x, _ in kept], [y for _, y in kept], line.is_thin)
 
 
-def dot_plot(title: str, rows: Sequence[tuple[str, Sequence[Dot]]]) -> str:
-    """A row of dots with whiskers for every benchmark; values are percentages."""
+def dot_plot(title: str, rows: Sequence[tuple[str, Sequence[Dot]]], around_zero: bool = False) -> str:
+    """A row of dots with whiskers for every benchmark: percentages from 0 on, or differences to either side of it."""
     dots = [dot for _, row in rows for dot in row]
     if not dots:
         return ""
-    highest = max(dot.value + (dot.error or 0) for dot in dots)
-    scale_ticks = [value for value in ticks(0, max(highest, 1e-9)) if value <= 100]
+    ends = [end for dot in dots for end in (dot.value, *(dot.interval or ()))]
+    low, high = (min(0, *ends), max(0, *ends)) if around_zero else (0, min(100, max(ends)))
+    across = [value for value in ticks(low, max(high, low + 1e-9)) if abs(value) <= 100]
     left = 14 + 7 * min(16, max(len(label) for label, _ in rows))
     gap, pitch, top = 9, 11, 8
     height = top + sum(gap + pitch * max(1, len(row)) for _, row in rows) + 24
-    scale = Scale(0, max(scale_ticks[-1], highest), left, WIDTH - 14)
+    scale = Scale(min(across[0], low), max(across[-1], high), left, WIDTH - 14)
     bottom = height - 24
     parts = [
-        f'<path class="grid" d="M{scale(v):.1f} {top}V{bottom}"/>{_text(scale(v), bottom + 16, number(v), "middle")}'
-        for v in scale_ticks
+        f'<path class="{"zero" if around_zero and abs(v) < 1e-9 else "grid"}" d="M{scale(v):.1f} {top}V{bottom}"/>'
+        + _text(scale(v), bottom + 16, f"{v:+.4g}" if around_zero and abs(v) > 1e-9 else number(v), "middle")
+        for v in across
     ]
     y = float(top)
     for label, row in rows:
         block = gap + pitch * max(1, len(row))
         shown = label if len(label) <= 16 else f"{label[:15]}…"
         parts.append(_text(left - 8, y + block / 2 + 4, shown, "end", "name"))
-        parts += [_dot(dot, label, scale, y + gap / 2 + pitch * (i + 0.5)) for i, dot in enumerate(row)]
+        sign = "+" if around_zero else ""
+        parts += [_dot(dot, label, scale, y + gap / 2 + pitch * (i + 0.5), sign) for i, dot in enumerate(row)]
         y += block
         parts.append(f'<path class="grid" d="M4 {y:.1f}H{WIDTH - 14}"/>')
     return _svg(title, height, parts)
 
 
-def _dot(dot: Dot, row: str, scale: Scale, y: float) -> str:
-    spread = "" if dot.error is None else f" ± {dot.error:.2f}"
-    whisker = ""
-    if dot.error:
-        start, end = scale(max(0, dot.value - dot.error)), scale(min(100, dot.value + dot.error))
-        whisker = f'<path d="M{start:.1f} {y:.1f}H{end:.1f}"/>'
-    note = escape(f"{dot.label}, {row}: {dot.value:.2f}{spread}")
+def _dot(dot: Dot, row: str, scale: Scale, y: float, sign: str = "") -> str:
+    whisker, spread = "", ""
+    if dot.interval is not None:
+        low, high = (min(max(end, scale.low), scale.high) for end in dot.interval)
+        whisker = f'<path d="M{scale(low):.1f} {y:.1f}H{scale(high):.1f}"/>'
+        spread = f", {dot.interval[0]:{sign}.2f} to {dot.interval[1]:{sign}.2f}"
+    note = escape(f"{dot.label}, {row}: {dot.value:{sign}.2f}{spread}")
     return (
         f'<g class="dot {dot.style}"><title>{note}</title>{whisker}'
         f'<circle cx="{scale(dot.value):.1f}" cy="{y:.1f}" r="4"/></g>'
     )
 
 
-def histogram(title: str, edges: Sequence[float], counts: Sequence[int], height: int = 190) -> str:
-    """Bars between given edges; '' without a count."""
+def difference_bar(dot: Dot, limit: float, has_axis: bool) -> str:
+    """One difference with its interval on a line from -limit to limit, the same for all that stand below each other."""
+    scale = Scale(-limit, limit, 14, WIDTH - 14)
+    height = 46 if has_axis else 26
+    marks = [value for value in ticks(-limit, limit, 4) if abs(value) <= limit]
+    parts = [
+        f'<path class="{"zero" if abs(v) < 1e-9 else "grid"}" d="M{scale(v):.1f} 2V26"/>'
+        + (_text(scale(v), 42, f"{v:+.4g}" if abs(v) > 1e-9 else "0", "middle") if has_axis else "")
+        for v in marks
+    ]
+    return _svg(f"{dot.label}: {dot.value:+.2f}", height, [*parts, _dot(dot, "difference in points", scale, 14, "+")])
+
+
+def histogram(
+    title: str, edges: Sequence[float], counts: Sequence[int], source: Sequence[int] = (), height: int = 190
+) -> str:
+    """Bars between given edges: the share of examples in each, and as an outline the share of `source` (of what they
+    were chosen from). '' without a count."""
     if not counts or edges[-1] <= edges[0]:
         return ""
-    rows = ticks(0, max(*counts, 1))
+    bars, outline = ([100 * count / max(1, sum(row)) for count in row] for row in (counts, source))
+    rows = ticks(0, max(*bars, *outline, 1e-9))
     bottom = height - 24
     horizontal = Scale(edges[0], edges[-1], 44, WIDTH - 10)
     vertical = Scale(0, rows[-1], bottom, 12)
-    parts = [_rule(44, WIDTH - 10, vertical(value), number(value)) for value in rows]
-    for (start, end), count in zip(pairwise(edges), counts, strict=True):
-        x, y = horizontal(start), vertical(count)
+    parts = [_rule(44, WIDTH - 10, vertical(value), f"{number(value)} %") for value in rows]
+    for (start, end), count, share in zip(pairwise(edges), counts, bars, strict=True):
+        x, y = horizontal(start), vertical(share)
         parts.append(
             f'<rect class="bar" x="{x + 0.5:.1f}" y="{y:.1f}" width="{max(0.5, horizontal(end) - x - 1):.1f}"'
             f' height="{bottom - y:.1f}"><title>{number(start)} to {number(end)}: {count}</title></rect>'
         )
+    if outline:
+        steps = "".join(
+            f"H{horizontal(start):.1f}V{vertical(share):.1f}H{horizontal(end):.1f}"
+            for (start, end), share in zip(pairwise(edges), outline, strict=True)
+        )
+        parts.append(f'<path class="outline" d="M{horizontal(edges[0]):.1f} {bottom}{steps}V{bottom}"/>')
     stride = math.ceil(len(edges) / 7)
     parts += [_text(horizontal(edge), bottom + 16, number(edge), "middle") for edge in edges[::stride]]
     return _svg(title, height, parts)

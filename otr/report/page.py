@@ -10,7 +10,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from otr.config import Experiment
+from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
 from otr.files import Row
-from otr.report import charts, samples
+from otr.report import charts, evidence
 from otr.report.grid import MISSING, Grid, Line, duration, figure, grid, percent
 from otr.results import Cell, Tree
+from otr.tables import answer
 from otr.tables.render import groups
+from otr.tables.scores import Key, Score, read_scores
 from otr.tables.table import Table, experiment_table
 
 PANELS = {
@@ -39,8 +42,15 @@ PANELS = {
 }
 
 
-def render(experiment: Experiment, results: Path) -> str:
-    """The whole page as text. Raises UserError when a file of the tree is damaged."""
+COLOURS = 12
+"""The page's style sheet has so many."""
+CLAIMS = 8
+"""More comparisons than these are folded away, those of the first two tables excepted."""
+
+
+def render(experiment: Experiment, results: Path) -> tuple[str, Iterator[tuple[str, str]]]:
+    """The page, and the pages of evidence beside it with their paths below `report/` (none where the completions are
+    few enough to stand in the page). Raises UserError when a file of the tree is damaged."""
     page = Page(Tree(results, experiment), results)
     environment = Environment(
         loader=PackageLoader("otr.report", "."),
@@ -49,19 +59,44 @@ def render(experiment: Experiment, results: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script, style = _asset("page.js"), _asset("page.css")
-    text: str = environment.get_template("page.html").render(
-        page=page,
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        missing=MISSING,
+    script, style = _asset("page.js") + _asset("evidence.js"), _asset("page.css")
+    shared = {
+        "style": Markup(style),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "name": experiment.name,
+    }
+    text: str = environment.get_template("page.html").render(page=page, missing=MISSING, **shared)
+    template = environment.get_template("chunk.html")
+    pages = (
+        (
+            chunk.file,
+            template.render(
+                title=f"{page.label(chunk.benchmark)} · {page.label(chunk.model)} · {experiment.name}",
+                index=page.evidence_of(chunk),
+                id=f"c{number}",
+                data=chunk.data,
+                **shared,
+            ),
+        )
+        for number, chunk in enumerate(page.evidence.chunks)
+        if not page.evidence.is_embedded
     )
-    return text
+    return text, pages
 
 
 def _asset(name: str) -> str:
     return files("otr.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A difference as the first screen shows it."""
+
+    found: answer.Difference
+    bar: Markup
+    see: str
+    """What a click on it opens: model, run, benchmarks and the run beside it."""
 
 
 def json_block(value: Any) -> Markup:
@@ -94,26 +129,115 @@ class Page:
         self.sampling: dict[Cell, Row] = {cell: row for cell in self.cells if (row := tree.read(cell, "sampling.json"))}
         self.trainings = tree.trainings()
         self.missing = [cell.name for cell in tree.expected() if cell not in self.scores]
-        self._styles = {run: f"s{number % 10}" for number, run in enumerate(tree.runs())}
+        rows = [BASE_RUN, BASE_TUNED_RUN, *self.experiment.methods]
+        self._rows = {run: row for row in rows for run in self.experiment.runs(row)}
+        shown = {self._rows.get(run, run) for run in tree.runs()}
+        # By the place in the experiment, so that a colour stays when more runs finish; figures count likewise.
+        self._styles = {row: f"s{number % COLOURS}" for number, row in enumerate(rows) if row in shown}
+        self.answer = answer.answer(self.experiment, results)
+        self.evidence = evidence.collect(tree, list(self.scores))
+        self._row_scores: dict[Key, Score] = {}
+        for layout in self.experiment.tables.values():
+            self._row_scores |= read_scores(results, self.experiment.name, layout, self.experiment.runs)
 
     # Names
 
     def label(self, name: str) -> str:
-        """As printed; a run whose label another run has too (SFT of two recipes) is followed by its name."""
-        method, _, seed = name.partition(".seed")
-        if seed:
-            return f"{self.label(method)}, seed {seed}"
+        """As printed; a method whose label an earlier one has too (SFT of another recipe) is followed by its name."""
+        row = self._rows.get(name, name)
+        if row != name:
+            return f"{self.label(row)}, seed {name.rpartition('.seed')[2]}"
         label = self.labels.get(name, name)
-        shared = name in self._styles and sum(self.labels.get(run) == label for run in self._styles) > 1
-        return f"{label} ({name})" if shared else label
+        first = next((other for other in self._styles if self.labels.get(other) == label), name)
+        return label if first == name or name not in self._styles else f"{label} ({name})"
 
     def style(self, run: str) -> str:
-        """The CSS class of a run's colour, the same in every chart."""
-        return self._styles.get(run, "s9")
+        """The CSS class of a method's colour: the same in every chart, whatever the model or training seed."""
+        return self._styles.get(self._rows.get(run, run), "s0")
 
     @property
-    def scored_runs(self) -> list[str]:
-        return [run for run in self._styles if any(cell.run == run for cell in self.scores)]
+    def scored_rows(self) -> list[str]:
+        return [row for row in self._styles if any(run == row for _, run, _ in self._row_scores)]
+
+    # The answer
+
+    reading = answer.READING
+
+    @property
+    def claims(self) -> tuple[list[Claim], list[Claim]]:
+        """Those of the first screen, and further ones."""
+        count = len(self.answer)
+        if count > CLAIMS:
+            main = [table.name for table in self.tables[:2]]
+            count = len(answer.answer(self.experiment, self.tree.folder.parent, main))
+        ends = [abs(end) for found in self.answer for end in found.paired.interval or (found.paired.difference,)]
+        limit = max([1.0, *ends]) * 1.05
+        made = [
+            Claim(
+                found,
+                Markup(
+                    charts.difference_bar(self._difference(found), limit, number in (count - 1, len(self.answer) - 1))
+                ),
+                "|".join([found.model, found.run, ",".join(found.benchmarks), found.reference]),
+            )
+            for number, found in enumerate(self.answer)
+        ]
+        return made[:count], made[count:]
+
+    def _difference(self, found: answer.Difference) -> charts.Dot:
+        return charts.Dot(found.title, self.style(found.run), found.paired.difference, found.paired.interval)
+
+    # From a cell to its evidence
+
+    def see(self, model: str, row: str, benchmarks: Sequence[str]) -> str:
+        """What a click on a table's cell opens; empty where nothing has been graded."""
+        known = [name for name in benchmarks if f"{model}/{name}" in self.evidence.index]
+        runs = self.experiment.runs(row)
+        scored = any(run in self.evidence.index[f"{model}/{name}"]["runs"] for name in known for run in runs)
+        return f"{model}|{row}|{','.join(known)}" if scored else ""
+
+    @property
+    def first_see(self) -> str:
+        return next((f"{cell.model}|{self._rows.get(cell.run, cell.run)}|{cell.benchmark}" for cell in self.scores), "")
+
+    @property
+    def embedded(self) -> list[evidence.Chunk]:
+        return self.evidence.chunks if self.evidence.is_embedded else []
+
+    @property
+    def evidence_block(self) -> Markup:
+        return self._evidence(self.evidence.index)
+
+    def evidence_of(self, chunk: evidence.Chunk) -> Markup:
+        key = f"{chunk.model}/{chunk.benchmark}"
+        return self._evidence({key: self.evidence.index[key]})
+
+    def _evidence(self, index: Mapping[str, Any]) -> Markup:
+        scored = {run for strip in index.values() for run in strip["runs"]}
+        rows = {row: [run for run in self.experiment.runs(row) if run in scored] for row in self._styles}
+        others = [run for run in sorted(scored) if run not in self._rows]
+        rows = {row: runs for row, runs in rows.items() if runs} | {run: [run] for run in others}
+        models = [name for name in self.experiment.models if any(key.startswith(f"{name}/") for key in index)]
+        benchmarks = [name for name in self.experiment.benchmarks if any(key.endswith(f"/{name}") for key in index)]
+        names = [*rows, *models, *benchmarks]
+        return json_block(
+            {
+                "labels": {name: self.label(name) for name in names},
+                "styles": {row: self.style(row) for row in rows},
+                "rows": rows,
+                "order": {"models": models, "benchmarks": benchmarks, "rows": list(rows)},
+                "against": self._references(list(rows)),
+                "index": index,
+            }
+        )
+
+    def _references(self, rows: Sequence[str]) -> dict[str, str]:
+        """The row that stands beside another at first: its reference in a table, for SFT the untrained model."""
+        found = {found.run: found.reference for found in self.answer}
+        base = next((row for row in (BASE_TUNED_RUN, BASE_RUN) if row in rows), None)
+        return found | {
+            row: base for row in rows if base and row not in found and row not in (BASE_RUN, BASE_TUNED_RUN)
+        }
 
     # Overview
 
@@ -126,7 +250,7 @@ class Page:
         seconds = sum(float(row.get("seconds") or 0) for row in tuned)
         tiles = [
             (f"{expected - len(self.missing)} of {expected}", "scores of the tables are there"),
-            (f"{completions:,}", "completions judged"),
+            (f"{completions:,}", "completions graded"),
             (str(len(tuned)), f"trainings, {duration(seconds).text} in all"),
         ]
         return [*tiles, *[(value, name) for name, value in self._common.items()]]
@@ -175,30 +299,42 @@ class Page:
 
     @property
     def dot_plots(self) -> list[tuple[str, Markup]]:
-        """A chart of scores with standard errors for each model."""
+        """A chart of scores with their intervals for each model."""
+        return self._plots("score and 95 % interval by benchmark, percent", self._score_dots, False)
+
+    def _score_dots(self, model: str, benchmark: str) -> list[charts.Dot]:
+        found = {row: self._row_scores.get((model, row, benchmark)) for row in self._styles}
+        return [
+            charts.Dot(self.label(row), self.style(row), float(score.value), score.interval)
+            for row, score in found.items()
+            if score is not None
+        ]
+
+    @property
+    def difference_plots(self) -> list[tuple[str, Markup]]:
+        """A chart of differences to the reference for each model."""
+        by_benchmark = answer.by_benchmark(self.experiment, self.tree.folder.parent)
+
+        def dots(model: str, benchmark: str) -> list[charts.Dot]:
+            wanted = [found for found in by_benchmark if found.model == model and found.benchmarks == (benchmark,)]
+            return [self._difference(found) for found in wanted]
+
+        return self._plots("difference and 95 % interval by benchmark, points", dots, True)
+
+    def _plots(self, what: str, dots: Any, around_zero: bool) -> list[tuple[str, Markup]]:
         plots = []
         for model in self.experiment.models:
-            rows = []
-            for benchmark in self.experiment.benchmarks:
-                dots = [self._dot(cell, row) for cell, row in self.scores.items() if _is(cell, model, benchmark)]
-                if dots:
-                    rows.append((self.label(benchmark), dots))
+            rows = [(self.label(name), found) for name in self.experiment.benchmarks if (found := dots(model, name))]
             if rows:
-                title = f"{self.label(model)}: score and standard error by benchmark, percent"
-                plots.append((self.label(model), Markup(charts.dot_plot(title, rows))))
+                title = f"{self.label(model)}: {what}"
+                plots.append((self.label(model), Markup(charts.dot_plot(title, rows, around_zero))))
         return plots
-
-    def _dot(self, cell: Cell, row: Row) -> charts.Dot:
-        error = row.get("standard_error")
-        return charts.Dot(
-            self.label(cell.run), self.style(cell.run), float(row["score"]), None if error is None else float(error)
-        )
 
     @property
     def score_grid(self) -> Grid:
         headers = (
             "Model | Run | Benchmark | Measure | Score, % # | Standard error # | Problems # | Completions # | Correct #"
-            " | Cut at limit, % # | No answer, % # | Tokens, mean #"
+            " | Truncated, % # | No answer, % # | Tokens, mean #"
         )
         rows: list[Line] = []
         for cell in self.cells:
@@ -220,32 +356,57 @@ class Page:
             )
         return grid("All scores", headers, rows)
 
+    SHARES = {
+        "truncated": "Completions truncated at the token limit, %",
+        "no_answer": "Completions without an answer, %",
+    }
+
     @property
     def share_grids(self) -> list[Grid]:
-        """Shares cut at the token limit and without an answer: a row a run, a column a benchmark."""
-        names = {
-            "truncated": "Completions cut at the token limit, %",
-            "no_answer": "Completions without an answer, %",
-        }
-        return [self._share_grid(key, name) for key, name in names.items() if self.scores]
+        """Shares truncated and without an answer: a row a method, a column for each benchmark where there are any."""
+        return [made for key, name in self.SHARES.items() if (made := self._share_grid(key, name)).rows]
+
+    @property
+    def no_shares(self) -> list[str]:
+        """A sentence where a whole table would be zeros."""
+        names = [name for key, name in self.SHARES.items() if self.scores and not self._share_grid(key, name).rows]
+        return [f"{name.removesuffix(', %')}: none in any run." for name in names]
 
     def _share_grid(self, key: str, name: str) -> Grid:
-        benchmarks = [b for b in self.experiment.benchmarks if any(cell.benchmark == b for cell in self.cells)]
-        headers = " | ".join(["Model", "Run", *(f"{self.label(b).replace('|', '/')} #" for b in benchmarks)])
-        rows: list[Line] = []
-        for model, run in dict.fromkeys((cell.model, cell.run) for cell in self.cells):
-            shares = [((self.scores.get(Cell(model, run, b)) or {}).get("details") or {}).get(key) for b in benchmarks]
-            rows.append([self.label(model), self.label(run), *map(percent, shares)])
-        return grid(name, headers, rows)
+        shares: dict[tuple[str, str], dict[str, float]] = {}
+        for (model, row, benchmark), values in self._shares(key).items():
+            shares.setdefault((model, row), {})[benchmark] = sum(values) / len(values)
+        columns = [b for b in self.experiment.benchmarks if any(found.get(b) for found in shares.values())]
+        rows: list[Line] = [
+            [self.label(model), self.label(row), *(percent(found.get(b)) for b in columns)]
+            for (model, row), found in shares.items()
+            if any(found.get(b) for b in columns)
+        ]
+        headers = " | ".join(["Model", "Method", *(f"{self.label(b).replace('|', '/')} #" for b in columns)])
+        note = "Benchmarks and methods without any are left out." if rows else ""
+        return grid(name, headers, rows, note)
+
+    def _shares(self, key: str) -> dict[Key, list[float]]:
+        """By model, row and benchmark, a value a training."""
+        found: dict[Key, list[float]] = {}
+        for cell, score in self.scores.items():
+            value = (score.get("details") or {}).get(key)
+            if isinstance(value, int | float):
+                found.setdefault((cell.model, self._rows.get(cell.run, cell.run), cell.benchmark), []).append(value)
+        return found
 
     # Training
 
     @property
     def curves(self) -> list[tuple[str, list[str], list[tuple[str, Markup]]]]:
-        """For each model: label, the runs drawn, and its panels (title, chart)."""
+        """For each model: label, the methods drawn, and its panels (title, chart)."""
         found = []
         for model in self.experiment.models:
-            metrics = {run: rows for run in self._styles if (rows := self.tree.metrics(model, run))}
+            metrics = {
+                row: [rows for run in self.experiment.runs(row) if (rows := self.tree.metrics(model, run))]
+                for row in self._styles
+            }
+            metrics = {row: trainings for row, trainings in metrics.items() if trainings}
             panels = [
                 (title, Markup(charts.line_chart(title, self._lines(metrics, key)))) for key, title in PANELS.items()
             ]
@@ -254,13 +415,23 @@ class Page:
                 found.append((self.label(model), list(metrics), panels))
         return found
 
-    def _lines(self, metrics: Mapping[str, list[Row]], key: str) -> list[charts.Line]:
+    def _lines(self, metrics: Mapping[str, list[list[Row]]], key: str) -> list[charts.Line]:
+        """A method's mean over trainings, and each of them where there are several."""
         lines = []
-        for run, rows in metrics.items():
-            kept = [(float(row["step"]), float(row[key])) for row in rows if isinstance(row.get(key), int | float)]
-            if kept:
-                steps, values = zip(*kept, strict=True)
-                lines.append(charts.Line(self.label(run), self.style(run), steps, values))
+        for row, trainings in metrics.items():
+            by_step: dict[float, list[float]] = {}
+            for number, rows in enumerate(trainings, start=1):
+                kept = {float(r["step"]): float(r[key]) for r in rows if isinstance(r.get(key), int | float)}
+                for step, value in kept.items():
+                    by_step.setdefault(step, []).append(value)
+                if kept and len(trainings) > 1:
+                    label = f"{self.label(row)}, training {number}"
+                    lines.append(charts.Line(label, self.style(row), list(kept), list(kept.values()), is_thin=True))
+            # A mean over the trainings that have come so far would jump where one ends.
+            steps = sorted(step for step, values in by_step.items() if len(values) == max(map(len, by_step.values())))
+            if steps:
+                means = [sum(by_step[step]) / len(by_step[step]) for step in steps]
+                lines.append(charts.Line(self.label(row), self.style(row), steps, means))
         return lines
 
     @property
@@ -300,8 +471,12 @@ class Page:
         found = []
         for name, summary in self.tree.subsets().items():
             lengths = summary.get("response_tokens") or {}
+            fine = lengths.get("fine") or {}
             chart = charts.histogram(
-                f"{name}: response lengths, tokens", lengths.get("edges") or [], lengths.get("histogram") or []
+                f"{name}: response lengths, tokens",
+                fine.get("edges") or lengths.get("edges") or [],
+                fine.get("subset") or lengths.get("histogram") or [],
+                fine.get("source") or [],
             )
             of = summary.get("usable_rows_in_source")
             least, median, most = (lengths.get(key, MISSING) for key in ("minimum", "median", "maximum"))
@@ -310,17 +485,10 @@ class Page:
                 + (f" of {of:,} usable rows" if of else "")
                 + "; responses of"
                 f" {least} to {most} tokens, median {median}, {lengths.get('total', 0):,} in all"
+                + (". Outline: the rows they were chosen from." if fine else "")
             )
             found.append((name, Markup(chart), note))
         return found
-
-    # Samples
-
-    @property
-    def sample_block(self) -> Markup:
-        chosen = samples.choose(self.tree, list(self.scores), self.experiment.seed)
-        names = {name for cell in self.scores for name in (cell.model, cell.run, cell.benchmark)}
-        return json_block(chosen | {"labels": {name: self.label(name) for name in sorted(names)}})
 
     # Times
 
@@ -414,10 +582,6 @@ class Page:
             if row.get("example_prompt"):
                 found.setdefault((self.label(cell.benchmark), form), str(row["example_prompt"]))
         return [(f"{benchmark}, {form}" if form else benchmark, text) for (benchmark, form), text in found.items()]
-
-
-def _is(cell: Cell, model: str, benchmark: str) -> bool:
-    return cell.model == model and cell.benchmark == benchmark
 
 
 def _number(text: Any) -> float | None:

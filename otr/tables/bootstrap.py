@@ -36,11 +36,12 @@ def read_accuracies(results: Path | str, experiment: str, layout: TableLayout) -
             for benchmark in (name for group in layout.columns for name in group.benchmarks):
                 path = Path(results) / experiment / "eval" / model / run / benchmark / "verdicts.jsonl.gz"
                 if path.exists():
-                    found[model, run, benchmark] = _accuracies(path)
+                    found[model, run, benchmark] = accuracies(path)
     return found
 
 
-def _accuracies(path: Path) -> Accuracies:
+def accuracies(path: Path) -> Accuracies:
+    """The percentage of right completions of each problem of a verdicts file."""
     verdicts: dict[str, list[bool]] = {}
     for number, row in enumerate(read_jsonl(path), start=1):
         if not isinstance(row.get("correct"), bool) or not isinstance(row.get("problem"), str):

@@ -26,11 +26,18 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """The value as printed: 62.50, or 62.50±1.25 for several training seeds."""
+        """The value as printed: 62.50."""
+        return "—" if self.score is None else two_decimals(self.score.value)
+
+    @property
+    def spread(self) -> str:
+        """One standard error, ±2.1; for 0 or n of n right the 95 % interval, 0.0–1.9; empty where neither is known."""
         if self.score is None:
-            return "—"
-        deviation = self.score.seed_deviation
-        return two_decimals(self.score.value) + ("" if deviation is None else f"±{deviation:.2f}")
+            return ""
+        if self.score.error is not None:
+            return f"±{self.score.error:.1f}"
+        interval = self.score.interval
+        return "" if interval is None else f"{interval[0]:.1f}–{interval[1]:.1f}"
 
     @property
     def marks(self) -> str:
@@ -71,8 +78,11 @@ def legend(layout: TableLayout, labels: Mapping[str, str], cells: Sequence[Cell]
     if layout.like_for_like:
         sentences.append(f"‡: below {labels.get(layout.like_for_like, layout.like_for_like)}: like for like.")
     seeds = {len(cell.score.by_seed) for cell in cells if cell.score} - {0}
-    if seeds:
-        sentences.append(f"±: standard deviation over {max(seeds)} training seeds.")
+    if any(cell.spread for cell in cells):
+        over = f"over problems and {max(seeds)} training seeds" if seeds else "over problems"
+        extreme = any(cell.score and cell.score.is_extreme and cell.spread for cell in cells)
+        instead = "; where none or all are right, the 95 % interval" if extreme else ""
+        sentences.append(f"±: one standard error, {over}{instead}.")
     if any(cell.score is None for cell in cells):
         sentences.append("—: not scored yet.")
     return tuple(sentences)

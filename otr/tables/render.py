@@ -21,7 +21,7 @@ from otr.tables.table import Block, Column, Row, Table
 
 CSV_COLUMNS = (
     "table", "model", "run", "group", "benchmark", "value", "score", "standard_error", "dagger", "bold",
-    "problems", "samples", "double_dagger", "seeds", "seed_deviation",
+    "problems", "samples", "double_dagger", "seeds", "seed_deviation", "error", "low", "high",
 )  # fmt: skip
 
 
@@ -50,12 +50,17 @@ def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
 def markdown(table: Table) -> str:
     header = ["Model", "Method", *(_markdown_text(column.label) for column in table.columns)]
     lines = _markdown_header(table.columns, header)
+    spreads = [[""] * len(header) for _ in lines]
     for block in table.blocks:
         for position, row in enumerate(block.rows):
             names = [_markdown_text(block.label) if position == 0 else "", _markdown_text(row.label)]
             lines.append(names + [_markdown_cell(cell) for cell in row.cells])
-    lines = _without_common_tail(lines)
+            spreads.append(["", "", *(cell.spread for cell in row.cells)])
+    lines = _with_spreads(_without_common_tail(lines), spreads)
     parts = [f"{_title(table.name)}: {_markdown_text(table.caption)}", aligned(lines)]
+    if table.answer:
+        *sentences, reading = map(_markdown_text, table.answer)
+        parts = ["\n".join(f"- {sentence}" for sentence in sentences), reading, *parts]
     if table.legend:
         parts.append(" ".join(_emphasised(sentence, "**{}**") for sentence in table.legend))
     if table.provenance:
@@ -88,6 +93,18 @@ def _without_common_tail(lines: list[list[str]]) -> list[list[str]]:
         full = any(text[-1:] in ("*", "†", "‡") for text in column)
         columns.append([text if full or not text.endswith(" ") else text[: len(text) - tail] for text in column])
     return [list(line) for line in zip(*columns, strict=True)]
+
+
+def _with_spreads(lines: list[list[str]], spreads: list[list[str]]) -> list[list[str]]:
+    """±2.1 behind each value of a column that has some, padded so that values stay below each other."""
+    widths = [max(map(len, column)) for column in zip(*spreads, strict=True)]
+    return [
+        [
+            f"{text} {spread.ljust(width)}" if width and text.strip() and text[0] in "*0123456789—" else text
+            for text, spread, width in zip(line, row, widths, strict=True)
+        ]
+        for line, row in zip(lines, spreads, strict=True)
+    ]
 
 
 def aligned(lines: list[list[str]], names: int = 2) -> str:
@@ -150,7 +167,8 @@ def _record(table: Table, block: Block, row: Row, column: Column, cell: Cell) ->
     deviation = "" if score.seed_deviation is None else f"{score.seed_deviation:.4f}"
     seeds: list[str | int] = [int(cell.double_dagger), max(1, len(score.by_seed)), deviation]
     value = two_decimals(score.value)
-    return [*place, value, f"{score.value:.6f}", error, int(cell.dagger), int(cell.bold), *counts, *seeds]
+    ends = ["" if end is None else f"{end:.4f}" for end in (score.error, *(score.interval or (None, None)))]
+    return [*place, value, f"{score.value:.6f}", error, int(cell.dagger), int(cell.bold), *counts, *seeds, *ends]
 
 
 # LaTeX
@@ -183,7 +201,7 @@ def latex(table: Table) -> str:
         "    \\bottomrule",
         "  \\end{tabular}",
         "\\end{table}",
-        *(f"% {line}" for line in table.provenance),
+        *(f"% {line}" for line in (*table.answer, *table.provenance)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -215,9 +233,9 @@ def _latex_block(block: Block) -> str:
 def _latex_cell(cell: Cell) -> str:
     if cell.score is None:
         return "---"
-    shown = cell.shown.translate(_TEX)
     marks = {"": "", "†": "$^{\\dagger}$", "‡": "$^{\\ddagger}$", "†‡": "$^{\\dagger\\ddagger}$"}
-    return (f"\\textbf{{{shown}}}" if cell.bold else shown) + marks[cell.marks]
+    spread = f" {{\\tiny {cell.spread.translate(_TEX)}}}" if cell.spread else ""
+    return (f"\\textbf{{{cell.shown}}}" if cell.bold else cell.shown) + marks[cell.marks] + spread
 
 
 def _sentence(text: str) -> str:

@@ -53,6 +53,30 @@ class Score:
         """Sample standard deviation over training seeds; None for a single one."""
         return float(statistics.stdev(self.by_seed)) if len(self.by_seed) > 1 else None
 
+    @property
+    def error(self) -> float | None:
+        """One standard error of the value, over problems and over training seeds; None where it is not known or, for
+        0 or n of n right, says nothing."""
+        if self.standard_error is None or self.is_extreme:
+            return None
+        deviation = self.seed_deviation or 0.0
+        return math.hypot(self.standard_error, deviation / math.sqrt(max(1, len(self.by_seed))))
+
+    @property
+    def is_extreme(self) -> bool:
+        """No completion is right, or all are: the standard error is 0 and a lie."""
+        return self.value in (0, 100)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the value in percent: Wilson's for 0 or n of n problems, else 1.96 standard errors."""
+        if self.is_extreme and self.problems:
+            width = 100 * 3.8415 / (self.problems + 3.8415)
+            return (0.0, width) if self.value == 0 else (100 - width, 100.0)
+        if self.error is None:
+            return None
+        return max(0.0, float(self.value) - 1.96 * self.error), min(100.0, float(self.value) + 1.96 * self.error)
+
 
 def two_decimals(value: Decimal) -> str:
     """A percentage as printed. Nine decimals first, so that a binary fraction such as 32.524999999999999 counts as the

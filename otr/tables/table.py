@@ -14,6 +14,7 @@ from pathlib import Path
 
 from otr.config import Experiment
 from otr.config.tables import TableLayout
+from otr.tables.answer import answer, lines
 from otr.tables.footnotes import provenance
 from otr.tables.marks import Cell, legend, marked
 from otr.tables.scores import Key, Score, average, read_scores
@@ -56,14 +57,17 @@ class Table:
     """What the marks mean, a sentence each; *word* is set in bold."""
     provenance: tuple[str, ...] = ()
     """Where the numbers come from, a line each."""
+    answer: tuple[str, ...] = ()
+    """What the table says, a sentence each; the last says how to read them."""
 
 
 def experiment_table(experiment: Experiment, name: str, results: Path) -> Table:
-    """A table of an experiment with the scores written so far and their provenance."""
+    """A table of an experiment with the scores written so far, what they say and their provenance."""
     layout = experiment.tables[name]
     scores = read_scores(results, experiment.name, layout, experiment.runs)
     table = build(name, layout, scores, experiment.labels())
-    return dataclasses.replace(table, provenance=provenance(experiment.name, scores))
+    said = tuple(lines(answer(experiment, results, [name])))
+    return dataclasses.replace(table, provenance=provenance(experiment.name, scores), answer=said)
 
 
 def build(name: str, layout: TableLayout, scores: Mapping[Key, Score], labels: Mapping[str, str]) -> Table:

@@ -1,11 +1,15 @@
 """The page in a real browser: quiet, self-contained, sortable, searchable, by keyboard and on a phone."""
 
+import base64
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from otr.files import write_text
+from otr.files import read_jsonl, write_jsonl, write_text
+from otr.report import evidence
 from otr.report.page import render
 
 from .browser import Browser, find_chromium
@@ -18,12 +22,16 @@ PROGRAM = find_chromium()
 
 @pytest.fixture
 def page(tree: Tree) -> Path:
+    """All of Table 1 for base, SFT and OTR, and whatever else a finished run has."""
+    for benchmark in tree.experiment.tables["table1"].benchmarks:
+        for run, score in SCORES.items():
+            tree.write_cell(run, benchmark, score)
     write_text(tree.folder / "tables" / "comparison.md", "# micro\n\n| a | b |\n| - | - |\n| 1 | 2 |\n")
     write_text(
         tree.folder / "figures" / "figure2.svg", '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
     )
     out = tree.folder / "report.html"
-    write_text(out, render(tree.experiment, tree.results))
+    write_text(out, render(tree.experiment, tree.results)[0])
     return out
 
 
@@ -100,9 +108,8 @@ def test_a_table_of_the_paper_sorts_by_keyboard(browser: Browser, page: Path) ->
     browser.open(page)
     browser.run("document.querySelector('#table1 thead tr:last-child th:nth-child(3) button').focus()")
     browser.press("Enter", 13, "\r")
-    assert numbers([text.rstrip("†‡") for text in column(browser, "table1", 2)]) == sorted(
-        SCORES.values(), reverse=True
-    )
+    values = [re.split("[†‡±]", text)[0] for text in column(browser, "table1", 2)]
+    assert numbers(values) == sorted(SCORES.values(), reverse=True)
     models = column(browser, "table1", 0)
     assert all(models), "every row names its model once rows have left their block"
 
@@ -119,32 +126,170 @@ def test_a_search_hides_rows_and_says_how_many_are_left(browser: Browser, page: 
     assert len(column(browser, "all-scores-table", 0)) == every
 
 
-def test_samples_are_filtered_searched_and_shown_as_text(browser: Browser, page: Path, tree: Tree) -> None:
-    browser.open(page)
-    count = "document.querySelector('#samples .count').textContent"
-    total = len(SCORES) * 2 * PROBLEMS
-    assert browser.run(count) == f"{total} of {total} samples"
-    set_value(browser, "#samples [name=correct]", "true")
-    set_value(browser, "#samples [name=run]", "sft")
-    assert browser.run(count) == f"6 of {total} samples"
-    badges = browser.run("[...document.querySelectorAll('#samples .badge')].map((badge) => badge.textContent)")
-    assert badges == ["right"] * 6
-    set_value(browser, "#samples [name=text]", "window.hacked")
-    assert browser.run(count) == f"2 of {total} samples"
-    browser.run("document.querySelector('#samples summary').focus()")
-    browser.press("Enter", 13, "\r")
-    browser.run("new Promise((done) => setTimeout(done, 200))")
-    shown = browser.run("[...document.querySelectorAll('#samples details[open] pre')].map((text) => text.textContent)")
-    assert shown[0].startswith("Question: sft ") and "<b>&amp;</b>" in shown[0]
-    assert shown[1] == HOSTILE
-    assert browser.run("window.hacked === undefined")
+# What a person does: reads the answer, clicks a cell, reads a completion, compares, prints.
+
+
+def until(browser: Browser, condition: str) -> None:
+    """Waits for what a click started: chunks are unpacked in the background."""
+    end = time.monotonic() + 20
+    while not browser.run(condition):
+        assert time.monotonic() < end, condition
+        time.sleep(0.05)
+
+
+def text(browser: Browser, selector: str) -> str:
+    found: str = browser.run(f"document.querySelector({selector!r}).innerText")
+    return found
+
+
+def click_cell(browser: Browser, run: str, benchmark: str) -> None:
+    click(browser, f'#table1 [data-see$="|{run}|{benchmark}"]')
+    until(browser, "document.querySelector('.case:not([hidden]) .side') !== null")
+
+
+def in_view(browser: Browser, selector: str) -> bool:
+    found: bool = browser.run(
+        f"(() => {{ const box = document.querySelector({selector!r}).getBoundingClientRect();"
+        " return box.top >= 0 && box.bottom <= innerHeight && box.left >= 0 && box.right <= innerWidth; })()"
+    )
+    return found
+
+
+LOOKS = [
+    pytest.param(width, dark, id=f"{width}-{'dark' if dark else 'light'}") for width in (1280, 390) for dark in (0, 1)
+]
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_a_person_finds_the_answer_and_its_evidence(
+    browser: Browser, page: Path, tree: Tree, width: int, dark: bool
+) -> None:
+    benchmark = tree.benchmarks[0]
+    browser.open(page, width=width, dark=dark)
+    assert in_view(browser, "#answer .claim"), "the answer is on the first screen"
+    assert re.match(r"OTR scores 40\.0 ± \d+\.\d points lower than SFT on ", text(browser, "#answer .claim"))
+
+    click_cell(browser, "otr", benchmark)
+    squares = "document.querySelectorAll('.strip .square').length"
+    assert browser.run(squares) == 2 * PROBLEMS, "a square for each completion of OTR and of SFT"
+    sides = browser.run("[...document.querySelectorAll('.side h4')].map((title) => title.innerText)")
+    assert sides == ["SFT", "OTR"]
+    assert f"Question: otr {benchmark} 0 <b>&amp;</b>" in browser.run("document.querySelector('.prompts').textContent")
+    assert browser.run("document.querySelectorAll('.side pre')[1].textContent") == HOSTILE
+
+    click(browser, '.strip [data-run="otr"][data-place="1"]')
+    until(browser, "document.querySelector('.case h3').innerText.endsWith('problem 1')")
+    assert "7 or seven" in text(browser, ".gold")
+    facts = [text(browser, f".side:nth-child({number}) .facts") for number in (1, 2)]
+    assert "answer read\n7" in facts[0] and "answer read\nnone" in facts[1] and "no answer" in facts[1]
+    badges = browser.run("[...document.querySelectorAll('.side .badge')].map((badge) => badge.innerText)")
+    assert badges == ["right", "wrong"]
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth && window.hacked === undefined")
+    assert browser.run("document.querySelector('dialog.evidence').scrollWidth <= innerWidth")
+
+    click(browser, ".close")
+    assert not browser.run("document.querySelector('dialog').open")
     assert browser.complaints == []
 
 
-def test_more_samples_come_on_request(browser: Browser, page: Path) -> None:
+def test_the_flips_of_the_answer_are_listed(browser: Browser, page: Path, tree: Tree) -> None:
     browser.open(page)
-    cards = "document.querySelectorAll('#samples .list details').length"
-    assert browser.run(cards) == 20
-    click(browser, "#samples .more")
-    assert browser.run(cards) == len(SCORES) * 2 * PROBLEMS
-    assert browser.run("document.querySelector('#samples .more').hidden")
+    count = len(tree.experiment.tables["table1"].benchmarks)
+    lost = "#answer [data-see$='|lost']"
+    # SFT has three of five right, OTR one: problems 1 and 2 of each benchmark.
+    assert text(browser, lost) == f"{2 * count} became wrong"
+    click(browser, lost)
+    until(browser, f"document.querySelector('#evidence .count').innerText.startsWith('{2 * count} of ')")
+    titles = browser.run("[...document.querySelectorAll('.overview h4')].map((title) => title.innerText)")
+    assert len(titles) == count
+
+
+def test_completions_are_filtered_searched_and_walked_by_keyboard(browser: Browser, page: Path, tree: Tree) -> None:
+    browser.open(page)
+    click_cell(browser, "sft", tree.benchmarks[0])
+    set_value(browser, "#evidence [name=show]", "none")
+    until(browser, f"document.querySelector('#evidence .count').innerText === '2 of {PROBLEMS} problems'")
+    until(browser, "document.querySelector('.case h3').innerText.endsWith('problem 3')")
+    browser.run("document.querySelector('.next').focus()")
+    browser.press("ArrowRight", 39)
+    until(browser, "document.querySelector('.case h3').innerText.endsWith('problem 4')")
+    browser.press("ArrowRight", 39)
+    assert text(browser, ".case h3").endswith("problem 4"), "the last one stays"
+    set_value(browser, "#evidence [name=show]", "")
+    set_value(browser, "#evidence [name=text]", "WINDOW.hacked")
+    until(browser, f"document.querySelector('#evidence .count').innerText === '1 of {PROBLEMS} problems'")
+    set_value(browser, "#evidence [name=against]", "")
+    until(browser, "document.querySelectorAll('.side').length === 1")
+    assert browser.complaints == []
+
+
+def test_a_formula_is_drawn_and_its_source_can_be_read(browser: Browser, page: Path, tree: Tree) -> None:
+    folder = tree.folder / "eval" / tree.model / "otr" / tree.benchmarks[0]
+    rows = [row | {"completion": r"So \(\frac{1}{2}\) for $5."} for row in read_jsonl(folder / "samples.jsonl.gz")]
+    write_jsonl(folder / "samples.jsonl.gz", rows)
+    write_text(page, render(tree.experiment, tree.results)[0])
+    browser.open(page)
+    click_cell(browser, "otr", tree.benchmarks[0])
+    shape = "document.querySelector('.side:nth-child(2) pre mfrac').getBoundingClientRect()"
+    assert browser.run(f"{shape}.height > {shape}.width")
+    assert browser.run("document.querySelector('.side:nth-child(2) pre').textContent") == "So 12 for $5."
+    click(browser, "#evidence [name=source]")
+    until(browser, r"document.querySelector('.side:nth-child(2) pre').textContent === 'So \\(\\frac{1}{2}\\) for $5.'")
+    assert browser.complaints == []
+
+
+def test_an_address_leads_back_to_a_completion(browser: Browser, page: Path, tree: Tree) -> None:
+    browser.open(page)
+    click_cell(browser, "otr", tree.benchmarks[0])
+    click(browser, ".next")
+    until(browser, "document.querySelector('.case h3').innerText.endsWith('problem 1')")
+    address = browser.run("location.hash")
+    browser.open(page)
+    browser.call("Page.navigate", url=page.resolve().as_uri() + address)
+    browser.run("location.reload()")
+    until(browser, "document.querySelector('.case:not([hidden]) h3')?.innerText.endsWith('problem 1')")
+    for broken in ("#see/%ZZ", "#see/a/b", "#see/__proto__/toString/x/y/z"):
+        browser.open(page)
+        browser.call("Page.navigate", url=page.resolve().as_uri() + broken)
+        browser.run("location.reload()")
+        until(browser, "document.readyState === 'complete'")
+        assert not browser.run("document.querySelector('dialog').open")
+    assert browser.complaints == []
+
+
+def test_many_completions_open_on_pages_beside(
+    browser: Browser, page: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "EMBEDDED", 10)
+    text_of, pages = render(tree.experiment, tree.results)
+    write_text(page, text_of)
+    for name, content in pages:
+        write_text(page.with_suffix("") / name, content)
+    browser.open(page)
+    click(browser, f'#table1 [data-see$="|otr|{tree.benchmarks[0]}"]')
+    until(browser, "document.querySelectorAll('.strip .square').length > 0")
+    click(browser, '.strip [data-run="otr"][data-place="2"]')
+    until(browser, f"location.pathname.endsWith('report/{tree.model}/{tree.benchmarks[0]}-1.html')")
+    until(browser, "document.querySelector('.case:not([hidden]) h3')?.innerText.endsWith('problem 2') ?? false")
+    assert browser.run("[...document.querySelectorAll('.side h4')].map((title) => title.innerText)") == ["SFT", "OTR"]
+    assert browser.complaints == []
+
+
+def test_on_a_phone_model_and_method_stay(browser: Browser, page: Path) -> None:
+    browser.open(page, width=390)
+    cells = "[...document.querySelector('#table1 tbody tr').children].slice(0, 3)"
+    left = f"{cells}.map((cell) => cell.getBoundingClientRect().left)"
+    before = browser.run(left)
+    browser.run("document.querySelector('#table1').closest('.scroll').scrollLeft = 200")
+    after = browser.run(left)
+    assert after[:2] == before[:2] and after[2] < before[2]
+
+
+def test_on_paper_are_tables_with_errors_and_no_controls(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    hidden = "getComputedStyle(document.querySelector({!r})).display === 'none'"
+    assert all(browser.run(hidden.format(selector)) for selector in ("nav", ".search", "dialog"))
+    assert browser.run("document.querySelector('#table1 small').getBoundingClientRect().height > 0")
+    pdf = base64.b64decode(browser.call("Page.printToPDF", landscape=True)["data"])
+    assert pdf.startswith(b"%PDF") and len(pdf) > 20_000

@@ -1,6 +1,7 @@
 """The texts of a table, and the command that writes them."""
 
 import csv
+import dataclasses
 import io
 import re
 import subprocess
@@ -21,17 +22,34 @@ def test_markdown_of_a_small_table(example: Any) -> None:
     assert markdown(example.table()) == (
         "Table 1: Sums and products\n"
         "\n"
-        "| Model | Method |      Sums |   products |    Average |\n"
-        "| :---- | :----- | --------: | ---------: | ---------: |\n"
-        "| Small | Base   |   40.00   |   20.00    |   30.00    |\n"
-        "|       | SFT    | **40.00** |   25.00    |   32.50    |\n"
-        "|       | OTR    |   39.99†  | **30.00**  | **35.00**  |\n"
-        "| Large | Base   |   60.00   |   50.00    |   55.00    |\n"
-        "|       | SFT    | **62.50** | **45.00**† | **53.75**† |\n"
-        "|       | OTR    | **62.50** |   44.00†   |   53.25†   |\n"
+        "| Model | Method |           Sums |        products |         Average |\n"
+        "| :---- | :----- | -------------: | --------------: | --------------: |\n"
+        "| Small | Base   |   40.00   ±3.0 |   20.00    ±4.0 |   30.00    ±2.5 |\n"
+        "|       | SFT    | **40.00** ±3.0 |   25.00    ±4.0 |   32.50    ±2.5 |\n"
+        "|       | OTR    |   39.99†  ±3.0 | **30.00**  ±4.0 | **35.00**  ±2.5 |\n"
+        "| Large | Base   |   60.00   ±3.0 |   50.00    ±4.0 |   55.00    ±2.5 |\n"
+        "|       | SFT    | **62.50** ±3.0 | **45.00**† ±4.0 | **53.75**† ±2.5 |\n"
+        "|       | OTR    | **62.50** ±3.0 |   44.00†   ±4.0 |   53.25†   ±2.5 |\n"
         "\n"
-        "**Bold**: best of SFT and OTR for each model (ties: all). †: below Base.\n"
+        "**Bold**: best of SFT and OTR for each model (ties: all). †: below Base. "
+        "±: one standard error, over problems.\n"
     )
+
+
+def test_none_right_has_an_interval_instead_of_an_error(example: Any) -> None:
+    example.write("small", "otr", "sums", score=0.0, standard_error=0.0)
+    example.write("small", "sft", "sums", score=100.0, standard_error=0.0)
+    table = example.table()
+    # Wilson's interval of 0 of 50 problems: up to 7.1 percent.
+    assert "0.00†  0.0–7.1" in markdown(table) and "**100.00** 92.9–100.0" in markdown(table)
+    assert "{\\tiny 0.0--7.1}" in latex(table) and "±0.0" not in markdown(table)
+    assert "where none or all are right, the 95 % interval" in markdown(table)
+
+
+def test_the_answer_opens_the_table(example: Any) -> None:
+    table = dataclasses.replace(example.table(), answer=("OTR < SFT.", "How to read."))
+    assert markdown(table).startswith("- OTR \\< SFT.\n\nHow to read.\n\nTable 1: ")
+    assert "\n% OTR < SFT.\n" in latex(table)
 
 
 def test_two_groups_have_a_line_of_their_own() -> None:
@@ -49,8 +67,8 @@ def test_columns_line_up() -> None:
 def test_missing_cells(example: Any) -> None:
     example.path("small", "otr", "products").unlink()
     table = example.table()
-    assert "|       | OTR    |   39.99†  |       —    |       —    |" in markdown(table).splitlines()
-    assert " & OTR & 39.99$^{\\dagger}$ & --- & --- \\\\" in latex(table)
+    assert "|       | OTR    |   39.99†  ±3.0 |       —         |       —         |" in markdown(table).splitlines()
+    assert " & OTR & 39.99$^{\\dagger}$ {\\tiny $\\pm$3.0} & --- & --- \\\\" in latex(table)
     lines = csv.DictReader(io.StringIO(comma_separated(table)))
     found = {(line["run"], line["benchmark"]): line for line in lines if line["model"] == "small"}
     assert set(found["otr", "products"].values()) == {"table1", "small", "otr", "Mathematics", "products", ""}
@@ -75,6 +93,9 @@ def test_csv_holds_what_the_table_shows_and_the_unrounded_score(example: Any) ->
         "double_dagger": "0",
         "seeds": "1",
         "seed_deviation": "",
+        "error": "3.0000",
+        "low": "34.1160",
+        "high": "45.8760",
     }
 
 

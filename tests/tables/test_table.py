@@ -141,9 +141,10 @@ def test_several_seeds_are_a_mean_with_their_deviation(example: Any) -> None:
     assert ("large", "otr", "sums") not in scores  # its further seeds are not there yet
     table = build("table1", example.layout, scores, {})
     row = table.blocks[0].rows[2]
-    assert row.cells[1].shown == "33.00±3.00"
-    assert row.cells[2].shown.startswith("34.67±")
-    assert "±: standard deviation over 3 training seeds." in table.legend
+    # A standard error of 4 over problems, and 3 / sqrt(3) over three trainings.
+    assert (row.cells[1].shown, row.cells[1].spread) == ("33.00", "±4.4")
+    assert row.cells[1].score is not None and row.cells[1].score.error == pytest.approx((16 + 3) ** 0.5)
+    assert "±: one standard error, over problems and 3 training seeds." in table.legend
 
 
 def test_like_for_like_marks_values_below_a_run_that_is_not_printed(example: Any) -> None:

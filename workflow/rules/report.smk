@@ -1,5 +1,8 @@
 # Everything of an experiment on one HTML page. It reads the whole tree and is redone with any of its tables.
-REPORT_FILES = ["charts.py", "grid.py", "page.css", "page.html", "page.js", "page.py", "samples.py"]
+REPORT_FILES = [
+    *[f"{name}.py" for name in ["charts", "evidence", "grid", "latex", "page"]],
+    *["chunk.html", "evidence.html", "evidence.js", "page.css", "page.html", "page.js"],
+]
 
 
 rule report:
@@ -39,4 +42,6 @@ rule selected_report:
     message:
         "{output} is the report of the experiment {params.experiment}"
     shell:
-        "(cp {input} {output}.partial && mv {output}.partial {output}) 2> {log}"
+        # Completions that are too many for the page lie in <experiment>/report/, beside the original.
+        '(sed \'s|data-evidence="report/"|data-evidence="{params.experiment}/report/"|\' {input} > {output}.partial'
+        " && mv {output}.partial {output}) 2> {log}"

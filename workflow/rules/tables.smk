@@ -4,8 +4,11 @@
 rule table:
     input:
         scores=lambda w: [f"{RESULTS}/eval/{cell}/score.json" for cell in experiment.cells(w.table)],
+        verdicts=lambda w: [f"{RESULTS}/eval/{cell}/verdicts.jsonl.gz" for cell in experiment.cells(w.table)],
         code=code(
-            "config/tables.py", *(f"tables/{name}.py" for name in ["footnotes", "marks", "render", "scores", "table"])
+            "config/tables.py",
+            *(f"tables/{name}.py" for name in ["answer", "bootstrap", "footnotes", "marks", "paired"]),
+            *(f"tables/{name}.py" for name in ["render", "scores", "table"]),
         ),
     output:
         markdown=f"{RESULTS}/tables/{{table}}.md",

@@ -1,0 +1,1 @@
+"""`otr show`: results on a terminal."""
