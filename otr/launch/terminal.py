@@ -1,25 +1,24 @@
 """What Snakemake says on the screen while it works: less, and what a reader wants to know.
 
-In: Snakemake's own log records, by way of a filter on its logger (workflow/rules/common.smk). Out: for each job its
-start, its stage's own lines, and one line when it is done
+In: Snakemake's own log records, by way of a filter on its logger (workflow/rules/common.smk). Out: how much there is to
+do, for each job its start, its stage's own lines, and one line when it is done
 
-    finished training small with otr: 12 of 28 jobs, at least 6.2 min left
+    start: training small with otr
+    finished training small with otr: 12 of 28 jobs, about 6.2 min left
 
 and for a failure the end of the job's log instead of its inputs and outputs. `--verbose` leaves everything as it is.
-
-The time left is the mean time of a rule's finished jobs for each of its remaining ones, shared by as many jobs at once
-as ran so far; "at least" stands there while rules remain of which no job has finished yet.
+Where nobody knows how long the rest takes (otr/launch/remaining.py), no time is named.
 """
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from otr.launch.remaining import Remaining
 from otr.report.grid import duration
 
 CHATTER = (
@@ -34,7 +33,7 @@ CHATTER = (
 """Beginnings of lines that ask for nothing and tell a reader nothing."""
 LOG_LINES = 12
 """Of a failed job's log, so many at its end."""
-REASON = 150
+REASON = 100
 """Characters of the reason why a job runs."""
 
 
@@ -44,13 +43,15 @@ class Calm(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._jobs: Counter[str] = Counter()
+        self.remaining = Remaining({}, 1)
         self._started: dict[Any, tuple[str, str, float]] = {}
-        self._times: dict[str, list[float]] = {}
-        self._first: float | None = None
         self._finished = ""
         self._is_ending = False
         self._is_stopped = False
+
+    def expect(self, cores: int, seconds: Mapping[str, float]) -> None:
+        """cores: jobs at once; seconds: of a job by rule, where that is known before one has run."""
+        self.remaining = Remaining({}, cores, seconds)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a record that nobody needs to see; others may be changed."""
@@ -58,9 +59,13 @@ class Calm(logging.Filter):
         if event == LogEvent.RUN_INFO:
             stats = getattr(record, "stats", {})
             # `all` only names what is wanted; it takes no time.
-            self._jobs = Counter({rule: int(n) for rule, n in stats.items() if rule not in ("total", "all")})
+            jobs = {rule: int(n) for rule, n in stats.items() if rule not in ("total", "all")}
+            self.remaining = Remaining(jobs, self.remaining.cores, self.remaining.expected)
+            record.msg = str(record.msg) + self._left("\nAll of it takes {}.")
+        elif event == LogEvent.WORKFLOW_STARTED:
+            return False
         elif event == LogEvent.JOB_INFO:
-            self._job_starts(record)
+            return self._job_starts(record)
         elif event == LogEvent.JOB_FINISHED:
             self._job_ends(record)
             return False
@@ -103,40 +108,32 @@ class Calm(logging.Filter):
         record.event = None
         record.msg = text
 
-    def _job_starts(self, record: logging.LogRecord) -> None:
+    def _job_starts(self, record: logging.LogRecord) -> bool:
+        rule, title = str(getattr(record, "rule_name", "")), str(getattr(record, "rule_msg", None) or "")
+        self._started[getattr(record, "jobid", None)] = rule, title or rule, self._clock()
         reason = str(getattr(record, "reason", None) or "")
         if len(reason) > REASON:
-            record.reason = f"{reason[:REASON].rpartition(',')[0]}, ..."
-        rule, title = str(getattr(record, "rule_name", "")), str(getattr(record, "rule_msg", None) or "")
-        now = self._clock()
-        self._first = now if self._first is None else self._first
-        self._started[getattr(record, "jobid", None)] = rule, title or rule, now
+            reason = f"{reason[:REASON].rpartition(',')[0]}, ..."
+        # What is not there yet, or waits for another job, is why nearly every job runs; anything else is news.
+        is_news = reason and not reason.startswith(("Missing output files", "Input files updated by another job"))
+        self._say(record, f"start: {title or rule}" + (f" ({reason[0].lower()}{reason[1:]})" if is_news else ""))
+        return rule != "all"
 
     def _job_ends(self, record: logging.LogRecord) -> None:
         started = self._started.pop(getattr(record, "job_id", None), None)
         if started is not None:
             rule, self._finished, begin = started
-            self._times.setdefault(rule, []).append(self._clock() - begin)
+            self.remaining.finished(rule, self._clock() - begin)
 
     def _progress(self, record: logging.LogRecord) -> str:
         done, total = getattr(record, "done", 0), getattr(record, "total", 0)
-        return f"finished {self._finished}: {done} of {total} jobs{self._left() if done < total else ''}"
+        return f"finished {self._finished}: {done} of {total} jobs{self._left(', {} left') if done < total else ''}"
 
-    def _left(self) -> str:
-        """What remains, in the time that such jobs took so far; nothing where that is not known of any."""
+    def _left(self, pattern: str) -> str:
+        """The pattern with the time that remains; nothing where it is not known or too short to speak of."""
         now = self._clock()
-        running = [(rule, now - begin) for rule, _, begin in self._started.values()]
-        busy = sum(map(sum, self._times.values())) + sum(elapsed for _, elapsed in running)
-        wall = max(1e-9, now - (now if self._first is None else self._first))
-        means = {rule: sum(times) / len(times) for rule, times in self._times.items()}
-        remaining = {rule: count - len(self._times.get(rule, ())) for rule, count in self._jobs.items()}
-        work = sum(count * means.get(rule, 0.0) for rule, count in remaining.items())
-        work -= sum(min(elapsed, means.get(rule, 0.0)) for rule, elapsed in running)
-        unknown = any(count > 0 and rule not in means for rule, count in remaining.items())
-        seconds = max(0.0, work) / max(1.0, busy / wall)
-        if unknown and not seconds:
-            return ""
-        return f", {'at least' if unknown else 'about'} {duration(seconds).text} left"
+        seconds = self.remaining.seconds((rule, now - begin) for rule, _, begin in self._started.values())
+        return pattern.format(f"about {duration(seconds).text}") if seconds is not None and seconds >= 1 else ""
 
 
 def failure(record: logging.LogRecord, title: str) -> str:
@@ -157,9 +154,3 @@ def _tail(path: Path) -> list[str]:
     except OSError:
         return ["(no log was written)"]
     return [line for line in lines if line.strip()][-LOG_LINES:] or ["(the log is empty)"]
-
-
-def made(targets: Sequence[str], experiment: str) -> str:
-    """One line that names what a successful run made."""
-    there = [target for target in targets if Path(target).exists()]
-    return f"experiment {experiment}: {', '.join(there) or 'everything'} up to date"

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from otr import config as settings
-from otr.launch import preflight, stopping, terminal
+from otr.launch import ending, preflight, remaining, stopping, terminal
 from otr.errors import UserError
 
 preflight.set_paths(workflow.basedir)
@@ -33,6 +33,11 @@ GPUS = preflight.gpus(machine, CLUSTER)
 if not CLUSTER and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 
+# How long the jobs took that ran here before: for the time that is left.
+TIMES = Path(RESULTS, "logs", "seconds.json")
+if not CLUSTER and workflow.resource_settings.cores:
+    CALM.expect(workflow.resource_settings.cores // experiment.threads, remaining.expected(experiment.name, TIMES))
+
 # For --sdm conda alone; otherwise jobs use the environment that runs Snakemake.
 ENVIRONMENT = f"../../envs/{'gpu' if GPUS else 'cpu'}.yaml"
 
@@ -44,6 +49,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, experiment.datasets)),
     benchmark="|".join(map(re.escape, experiment.benchmarks)),
     table="|".join(map(re.escape, experiment.tables)),
+    unknown=rf"(?!(?:{'|'.join(map(re.escape, [*experiment.tables, 'comparison', 'paper_audit']))})\.md$)[^/]+",
 
 
 def code(*modules):
@@ -62,14 +68,23 @@ def generated(*sources):
     return [f"{RESULTS}/generated"] if any(source and source.generated for source in sources) else []
 
 
+def refused(wildcards):
+    """One line instead of Snakemake's, which would not say which tables there are."""
+    allowed = ", ".join(f"results/{name}.md" for name in experiment.tables) or "(the experiment names no table)"
+    sys.exit(f"error: results/{wildcards.unknown}.md: {experiment.name} has no such table; allowed: {allowed}")
+
+
 onstart:
     stopping.stop_on_sigterm()
     preflight.remember_forced(workflow.dag_settings)
 
 
 onsuccess:
-    logger.info(terminal.made(sorted(workflow.dag_settings.targets) or rules.all.input, experiment.name))
+    remaining.record(CALM.remaining, TIMES)
+    for line in ending.ending(sorted(workflow.dag_settings.targets) or rules.all.input, experiment, EXPERIMENT):
+        logger.info(line)
 
 
 onerror:
+    remaining.record(CALM.remaining, TIMES)
     logger.info(CALM.next_step(f"{RESULTS}/logs"))

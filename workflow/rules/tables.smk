@@ -111,3 +111,19 @@ rule selected_table:
         "{output} is the table of the experiment {params.experiment}"
     shell:
         "(cp {input} {output}.partial && mv {output}.partial {output}) 2> {log}"
+
+
+rule unknown_table:
+    input:
+        refused,
+    output:
+        "results/{unknown}.md",
+    log:
+        f"{RESULTS}/logs/unknown-{{unknown}}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    message:
+        "{output} is no table"
+    shell:
+        "false 2> {log}"
