@@ -47,6 +47,13 @@ def say(text: str) -> None:
                 print(text, file=stream, flush=True)
 
 
+def duration(seconds: float) -> str:
+    """24 s, 6.2 min or 1.4 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """How far a stage is: with Progress("train large otr", total=256, unit="steps") as progress: progress.update()"""
 
@@ -77,14 +84,8 @@ class Progress:
         if self._total is None:
             return f"{self._title}: {self._done:,} {self._unit}"
         seconds = (time.monotonic() - self._started) / max(1, self._done - self._first) * (self._total - self._done)
-        left = (
-            f"{seconds:.0f} s"
-            if seconds < 120
-            else f"{seconds / 60:.0f} min"
-            if seconds < 7200
-            else f"{seconds / 3600:.1f} h"
-        )
-        parts = [f"{self._done} of {self._total} {self._unit}", *([self._note] if self._note else []), f"{left} left"]
+        left = f"{duration(seconds)} left"
+        parts = [f"{self._done} of {self._total} {self._unit}", *([self._note] if self._note else []), left]
         return f"{self._title}: {', '.join(parts)}"
 
     def __enter__(self) -> Self:

@@ -256,7 +256,7 @@ def main(arguments: list[str] | None = None) -> None:
         if all(len(before[job.benchmark]) == len(job.requests) for job in jobs):
             say(f"{title}: all completions are there already")
         else:
-            devices.lease(options.engines, at_most=True)
+            devices.lease(options.engines, at_most=True, say=say)
             engines = min(options.engines, len(_visible_devices()) or options.engines)
             say(f"{title}: starting {name}" + (f", {engines} engines" if engines > 1 else ""))
             started = time.monotonic()

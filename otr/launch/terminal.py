@@ -18,8 +18,8 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from otr.command.progress import duration
 from otr.launch.remaining import Remaining
-from otr.report.grid import duration
 
 CHATTER = (
     "Assuming unrestricted shared filesystem",
@@ -133,7 +133,7 @@ class Calm(logging.Filter):
         """The pattern with the time that remains; nothing where it is not known or too short to speak of."""
         now = self._clock()
         seconds = self.remaining.seconds((rule, now - begin) for rule, _, begin in self._started.values())
-        return pattern.format(f"about {duration(seconds).text}") if seconds is not None and seconds >= 1 else ""
+        return pattern.format(f"about {duration(seconds)}") if seconds is not None and seconds >= 1 else ""
 
 
 def failure(record: logging.LogRecord, title: str) -> str:

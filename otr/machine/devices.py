@@ -15,10 +15,9 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from otr.command.progress import say
 from otr.errors import UserError
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -34,12 +33,19 @@ def installed() -> list[str]:
     return re.findall(r"^GPU \d+: .*\(UUID: (\S+)\)", listed, flags=re.MULTILINE)
 
 
-def lease(count: int, ids: Sequence[str] | None = None, folder: Path | None = None, at_most: bool = False) -> list[str]:
+def lease(
+    count: int,
+    ids: Sequence[str] | None = None,
+    folder: Path | None = None,
+    at_most: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[str]:
     """Make `count` devices this process's own and set CUDA_VISIBLE_DEVICES; waits until they are free.
 
     Returns the devices as CUDA_VISIBLE_DEVICES names them; none where there are none, or no more than are needed were
     left visible by whoever started this process. `ids` are the machine's devices (default: `installed()`), `folder`
-    is where the locks are. UserError when the machine has fewer than `count`, unless `at_most` so many are needed.
+    is where the locks are, `say` tells the reader that this process waits. UserError
+    when the machine has fewer than `count`, unless `at_most` so many are needed.
     """
     ids = installed() if ids is None else ids
     if not ids:
@@ -56,7 +62,7 @@ def lease(count: int, ids: Sequence[str] | None = None, folder: Path | None = No
     if len(names) < count:
         raise UserError(f"--gpus {count}: this machine has {len(names)}; ask for fewer (config.yaml: gpus)")
     locks = {name: ids[int(name)] if name.isdigit() and int(name) < len(ids) else name for name in names}
-    taken = _take(count, locks, folder or _folder())
+    taken = _take(count, locks, folder or _folder(), say)
     os.environ[_VISIBLE] = ",".join(taken)
     if chosen_before is None:
         os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # nvidia-smi's numbers, which are not CUDA's own by default
@@ -72,7 +78,7 @@ def _folder() -> Path:
     return Path(base) / "otr-devices" if base else Path(tempfile.gettempdir()) / f"otr-devices-{getpass.getuser()}"
 
 
-def _take(count: int, locks: dict[str, str], folder: Path) -> list[str]:
+def _take(count: int, locks: dict[str, str], folder: Path, say: Callable[[str], None]) -> list[str]:
     """Lock `count` devices at once: one process chooses at a time, so that none holds a part of what another needs."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     waited = False

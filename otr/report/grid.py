@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otr.command.progress import duration
+
 MISSING = "—"
 
 
@@ -52,15 +54,7 @@ def percent(value: Any) -> Value:
     return Value(shown.text, shown.order, shown.order)
 
 
-def duration(seconds: Any) -> Value:
-    """Seconds as 24 s, 6.2 min or 1.4 h."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return Value(MISSING)
-    text = (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.1f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
-    return Value(text, float(seconds))
+def time(seconds: Any) -> Value:
+    """Seconds as 24 s, 6.2 min or 1.4 h; a dash where there is no number."""
+    known = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return Value(duration(seconds), float(seconds)) if known else Value(MISSING)

@@ -23,7 +23,7 @@ from markupsafe import Markup, escape
 from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
 from otr.files import Row
 from otr.report import charts, evidence
-from otr.report.grid import MISSING, Grid, Line, duration, figure, grid, percent
+from otr.report.grid import MISSING, Grid, Line, figure, grid, percent, time
 from otr.results import Cell, Tree
 from otr.tables import answer
 from otr.tables.render import groups
@@ -251,7 +251,7 @@ class Page:
         tiles = [
             (f"{expected - len(self.missing)} of {expected}", "scores of the tables are there"),
             (f"{completions:,}", "completions graded"),
-            (str(len(tuned)), f"trainings, {duration(seconds).text} in all"),
+            (str(len(tuned)), f"trainings, {time(seconds).text} in all"),
         ]
         return [*tiles, *[(value, name) for name, value in self._common.items()]]
 
@@ -505,7 +505,7 @@ class Page:
             [
                 self.label(row["model"]),
                 self.label(row["run"]),
-                duration(row["seconds"]),
+                time(row["seconds"]),
                 figure(row.get("tokens_per_second"), ",d"),
                 figure(row.get("teraflops_a_rank"), ",.3g"),
                 figure(row.get("peak_memory_gb")),
@@ -534,8 +534,8 @@ class Page:
                     self.label(model),
                     self.label(run),
                     str(parts[0].get("engine", MISSING)),
-                    duration(max((float(part.get("engine_seconds") or 0) for part in parts), default=0.0)),
-                    duration(seconds),
+                    time(max((float(part.get("engine_seconds") or 0) for part in parts), default=0.0)),
+                    time(seconds),
                     figure(sum(int(d.get("completions") or 0) for d in drawn), ",d"),
                     figure(tokens, ",d"),
                     figure(tokens / seconds if seconds else None, ",.0f"),
@@ -549,7 +549,7 @@ class Page:
         rows: list[Line] = [
             [
                 record["job"],
-                duration(_number(record.get("s"))),
+                time(_number(record.get("s"))),
                 figure(_number(record.get("max_rss")), ",.0f"),
                 figure(_number(record.get("mean_load")), ",.0f"),
             ]

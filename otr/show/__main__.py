@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from otr.command.progress import duration
 from otr.command.stage import Help
 from otr.errors import UserError
 from otr.files import read_json, read_jsonl
-from otr.report.grid import duration
 from otr.show import completions, scores
 from otr.show.completions import ONLY, Request
 from otr.show.style import Style, flat, lines_of, pairs, part
@@ -96,7 +96,7 @@ def _run(path: Path, style: Style) -> Iterator[str]:
     run = read_json(path)
     yield style.title(f"{run.get('model')} {run.get('run')}")
     if run.get("seconds") is not None:
-        yield style.dim(f"{run.get('steps')} steps in {duration(run['seconds']).text}")
+        yield style.dim(f"{run.get('steps')} steps in {duration(run['seconds'])}")
     metrics = path.parent / "metrics.jsonl"
     nested = {key: value for key, value in run.items() if isinstance(value, dict)}
     yield from ["", *pairs([(key, value) for key, value in run.items() if key not in nested], style)]

@@ -26,6 +26,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
+from otr.command.progress import say
 from otr.errors import UserError
 from otr.machine import devices, memory
 
@@ -107,7 +108,7 @@ def launch(module: str, arguments: list[str]) -> list[str]:
     rank = int(os.environ.get("RANK", "-1"))
     if rank < 0:
         try:
-            devices.lease(options.gpus)
+            devices.lease(options.gpus, say=say)
         except UserError as error:
             sys.exit(f"error: {error}")
     if options.gpus > 1 and rank < 0:

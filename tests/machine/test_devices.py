@@ -18,8 +18,9 @@ from otr.machine.devices import installed, lease
 PROGRAM = """
 import os, sys
 from pathlib import Path
+from otr.command.progress import say
 from otr.machine.devices import lease
-lease(int(sys.argv[1]), sys.argv[3:], Path(sys.argv[2]))
+lease(int(sys.argv[1]), sys.argv[3:], Path(sys.argv[2]), say=say)
 code = "import os, sys; print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True); sys.stdin.read()"
 os.execv(sys.executable, [sys.executable, "-c", code])  # as otr.train becomes torchrun
 """

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -160,9 +158,3 @@ def test_the_command_writes_the_page(tree: Tree, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     main(["--experiment", "workflow/experiments/micro.yaml", "--results", str(tree.results), "--out", str(out)])
     assert out.read_text().startswith("<!doctype html>")
-
-
-def test_a_report_needs_no_model_library() -> None:
-    heavy = "{'torch', 'vllm', 'transformers'}"
-    code = f"import sys, otr.report.__main__; sys.exit(bool({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -173,13 +173,3 @@ def test_an_unknown_table_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "'table99'" in line and "allowed: table1" in line
-
-
-def test_tables_import_no_engine() -> None:
-    program = (
-        "import sys, otr.tables.__main__\n"
-        "heavy = {'torch', 'vllm', 'transformers', 'lm_eval', 'datasets'} & set(sys.modules)\n"
-        "sys.exit(', '.join(sorted(heavy)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

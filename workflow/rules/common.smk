@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from otr import config as settings
-from otr.launch import ending, preflight, remaining, stopping, terminal
+from otr.launch import ending, imports, preflight, remaining, stopping, terminal
 from otr.errors import UserError
 
 preflight.set_paths(workflow.basedir)
@@ -53,9 +53,9 @@ wildcard_constraints:
 
 
 def code(*modules):
-    """Modules whose change must redo a rule: given as inputs, so Snakemake compares their contents. Only where a rerun
-    is cheap; hours of training and sampling are repeated on request alone (--forcerun)."""
-    return [f"{os.path.relpath(workflow.basedir)}/otr/{module}".removeprefix("./") for module in modules]
+    """The files that a change of redoes a rule which runs these modules: given as inputs, so Snakemake compares their
+    contents. Only where a rerun is cheap; hours of training and sampling are repeated on request alone (--forcerun)."""
+    return [os.path.relpath(file) for file in imports.files(*modules)]
 
 
 def memory(wildcards, attempt):

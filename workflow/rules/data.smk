@@ -89,7 +89,7 @@ rule overlap:
     input:
         train=rules.subset.output.train,
         problems=expand(f"{RESULTS}/problems/{{benchmark}}/problems.jsonl", benchmark=ASKED),
-        code=code("data/overlap.py"),
+        code=code("otr.data.overlap"),
     output:
         report=f"{RESULTS}/data/{{dataset}}/overlap.json",
         table=f"{RESULTS}/data/{{dataset}}/overlap.md",

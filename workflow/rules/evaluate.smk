@@ -1,11 +1,7 @@
 # From checkpoints to completions, verdicts and scores.
 #
-# Benchmarks of one suite are sampled by one job, with one load of the checkpoint; each kind of benchmark has its judge.
-JUDGES = {
-    "math": ("grade", ["answers", "notation", "verdicts", "equality", "__main__"]),
-    "code": ("execute", [*(f"sandbox/{name}" for name in ["proxy", "values"]), "verdicts", "program", "__main__"]),
-    "general": ("match", ["matching", "__main__"]),
-}
+# Benchmarks of one suite are sampled by one job, with one load of the checkpoint; each kind of benchmark has its grader.
+JUDGES = {"math": "grade", "code": "execute", "general": "match"}
 
 
 def problem_files(benchmarks, name="problems.jsonl"):
@@ -58,7 +54,7 @@ for suite, suite_benchmarks in experiment.suites().items():
             " --run {wildcards.run} --benchmarks {params.benchmarks} --checkpoint {input.checkpoint}"
             " --problems {params.problems} --engine {params.engine} --engines {resources.engines} --out {params.out} --log {log}"
 
-    for kind, (judge, modules) in JUDGES.items():
+    for kind, judge in JUDGES.items():
         judged = [name for name in suite_benchmarks if experiment.benchmarks[name].kind == kind]
         if not judged:
             continue
@@ -70,12 +66,7 @@ for suite, suite_benchmarks in experiment.suites().items():
                 problems=problem_files(judged),
                 samples=evaluation_files(judged, "samples.jsonl.gz"),
                 sampling=evaluation_files(judged, "sampling.json"),
-                code=code(
-                    "evaluation/score.py",
-                    "evaluation/scorefile.py",
-                    *(["evaluation/math/answers.py"] if kind == "general" else []),
-                    *(f"evaluation/{kind}/{module}.py" for module in modules),
-                ),
+                code=code(f"otr.evaluation.{kind}"),
             output:
                 verdicts=evaluation_files(judged, "verdicts.jsonl.gz"),
                 scores=evaluation_files(judged, "score.json"),

@@ -5,7 +5,7 @@ FIGURES = ["results/figure2.png"] if experiment.figure2 else []
 rule figure2:
     input:
         metrics=[f"{RESULTS}/train/{model}/{run}/metrics.jsonl" for model, run in experiment.figure2_runs()],
-        code=code("figures/figure2.py", "figures/plots.py"),
+        code=code("otr.figures.figure2"),
     output:
         png=f"{RESULTS}/figures/figure2.png",
         svg=f"{RESULTS}/figures/figure2.svg",

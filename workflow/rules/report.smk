@@ -1,8 +1,4 @@
 # Everything of an experiment on one HTML page. It reads the whole tree and is redone with any of its tables.
-REPORT_FILES = [
-    *[f"{name}.py" for name in ["charts", "evidence", "grid", "latex", "page"]],
-    *["chunk.html", "evidence.html", "evidence.js", "page.css", "page.html", "page.js"],
-]
 
 
 rule report:
@@ -11,7 +7,7 @@ rule report:
         figures=rules.figure2.output.svg if FIGURES else [],
         comparison=rules.comparison.output.markdown,
         overlaps=OVERLAPS,
-        code=code("results.py", *(f"report/{name}" for name in REPORT_FILES)),
+        code=code("otr.report"),
     output:
         f"{RESULTS}/report.html",
     log:

@@ -5,11 +5,7 @@ rule table:
     input:
         scores=lambda w: [f"{RESULTS}/eval/{cell}/score.json" for cell in experiment.cells(w.table)],
         verdicts=lambda w: [f"{RESULTS}/eval/{cell}/verdicts.jsonl.gz" for cell in experiment.cells(w.table)],
-        code=code(
-            "config/tables.py",
-            *(f"tables/{name}.py" for name in ["answer", "bootstrap", "footnotes", "marks", "paired"]),
-            *(f"tables/{name}.py" for name in ["render", "scores", "table"]),
-        ),
+        code=code("otr.tables.answer", "otr.tables.render", "otr.tables.table"),
     output:
         markdown=f"{RESULTS}/tables/{{table}}.md",
         csv=f"{RESULTS}/tables/{{table}}.csv",
@@ -34,11 +30,7 @@ rule table:
 rule comparison:
     input:
         scores=[f"{RESULTS}/eval/{c}/score.json" for table in experiment.tables for c in experiment.cells(table)],
-        published="otr/resources/paper_tables.csv",
-        code=code(
-            "config/tables.py",
-            *(f"tables/{name}.py" for name in ["bootstrap", "comparison", "marks", "paper", "scores", "table"]),
-        ),
+        code=code("otr.tables.comparison", "otr.tables.table"),
     output:
         markdown=f"{RESULTS}/tables/comparison.md",
         csv=f"{RESULTS}/tables/comparison.csv",
@@ -78,8 +70,7 @@ rule selected_comparison:
 
 rule audit:
     input:
-        published="otr/resources/paper_tables.csv",
-        code=code(*(f"tables/{name}.py" for name in ["audit", "paper"])),
+        code=code("otr.tables.audit"),
     output:
         "results/paper_audit.md",
     log:
