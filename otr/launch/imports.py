@@ -31,7 +31,11 @@ def files(*modules: str) -> list[Path]:
             found.add(name)
             waiting += _imports(name)
     paths = [path for name in found if (path := _file(name)) is not None]
-    return sorted({file for path in paths for file in (path, *_beside(path))})
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    beside = {file for path in paths for file in _beside(path)}
+    # The room of resources serves all stages: of its files those count that a module names.
+    own = {file for file in beside if file.parent.name != "resources" or any(file.name in text for text in texts)}
+    return sorted({*paths, *own})
 
 
 def _is_shared(name: str) -> bool:

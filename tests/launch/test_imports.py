@@ -32,6 +32,7 @@ def test_what_decides_nothing_does_not_count() -> None:
     found = names("otr.evaluation.math", "otr.evaluation.code", "otr.evaluation.general")
     rooms = {name.split("/")[0] for name in found}
     assert rooms == {"evaluation"}, found
+    assert "resources/model_shapes.json" not in names("otr.tables.comparison")
     assert not any(name.startswith(("train/", "loss/", "evaluation/")) for name in names("otr.report"))
 
 
