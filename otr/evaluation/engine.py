@@ -61,6 +61,15 @@ def engine_name(kind: str) -> str:
     return f"transformers {version('transformers')}"
 
 
+def engine_device(name: str) -> str:
+    """ "cuda" or "cpu": what an engine of this name computes on."""
+    if name.startswith("vllm"):
+        return "cpu" if name.startswith("vllm-cpu") else "cuda"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def open_engine(kind: str, checkpoint: Path, context: int, dtype: str, threads: int) -> Engine:
     """Load a checkpoint into an engine: 'vllm', 'transformers', or 'auto' for vLLM where it is installed.
 

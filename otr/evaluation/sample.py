@@ -30,11 +30,12 @@ from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.data.chat import load_tokenizer
 from otr.errors import UserError
-from otr.evaluation.engine import Engine, Request, engine_name, open_engine
+from otr.evaluation.engine import Engine, Request, engine_device, engine_name, open_engine
 from otr.evaluation.protocols import Asker, Prompt
 from otr.evaluation.store import Key, Store
 from otr.files import Row, claimed, read_json, read_jsonl, sha256, write_json
 from otr.machine import devices
+from otr.machine.precision import computed_in
 from otr.machine.provenance import provenance
 
 
@@ -233,12 +234,13 @@ def main(arguments: list[str] | None = None) -> None:
     stage.add("--parent", type=int, help=argparse.SUPPRESS)
     with stage.run(arguments) as (experiment, options), ExitStack() as claims:
         name = engine_name(options.engine)
+        dtype = computed_in(experiment.sampling_dtype, engine_device(name))
         title = f"sample {options.model} {options.run}"
         # The context is no part of it: it refuses a completion that may not fit, and changes none that does.
         identity = {
             "weights": options.weights or sha256(options.checkpoint),
             "engine": name,
-            "dtype": experiment.sampling_dtype,
+            "dtype": dtype,
         }
         jobs = plan_all(
             experiment, options.run, options.benchmarks, options.checkpoint, options.problems, identity, options.out
@@ -246,7 +248,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.part is not None:
             part = Part(options.part, options.engines, options.parent)
             if part.requests(jobs):
-                run_jobs(jobs, _open(experiment, options), title, part)
+                run_jobs(jobs, _open(experiment, options, dtype), title, part)
             stage.done(f"{title}, part {options.part + 1} of {options.engines}")
             return
         for job in jobs:
@@ -263,7 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
             if engines > 1:
                 run_parts(arguments, engines, identity["weights"], options.log)
             else:
-                engine = _open(experiment, options)
+                engine = _open(experiment, options, dtype)
                 load_seconds = time.monotonic() - started
                 run_jobs(jobs, engine, title)
             measured = _drawn(jobs, before, time.monotonic() - started - load_seconds, engines)
@@ -271,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
             request = next(iter(job.requests.values()))
             details = {
                 "engine": name,
-                "dtype": experiment.sampling_dtype,
+                "dtype": dtype,
                 "decoding": asdict(request.decoding),
                 "seed": experiment.seed,
                 "checkpoint_sha256": identity["weights"],
@@ -286,10 +288,8 @@ def main(arguments: list[str] | None = None) -> None:
         stage.done(f"{title}: {sum(len(job.requests) for job in jobs)} completions, {tokens} tokens, engine {name}")
 
 
-def _open(experiment: Experiment, options: argparse.Namespace) -> Engine:
-    return open_engine(
-        options.engine, options.checkpoint, experiment.context, experiment.sampling_dtype, experiment.threads
-    )
+def _open(experiment: Experiment, options: argparse.Namespace, dtype: str) -> Engine:
+    return open_engine(options.engine, options.checkpoint, experiment.context, dtype, experiment.threads)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machi
         _check_golds(experiment, str(shown), folders)
         for name, model in experiment.models.items():
             try:
-                check_origin(model, Path(machine.models), experiment.context)
+                check_origin(model, Path(machine.models), machine.weights, experiment.context)
             except UserError as error:
                 raise UserError(f"{shown}: models.{name}: {error}") from None
     return machine, experiment, shown

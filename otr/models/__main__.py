@@ -7,7 +7,9 @@
 where it came from. A checkpoint that was made before from the same settings and documents is taken over.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from otr.command.finished import Finished
@@ -17,7 +19,7 @@ from otr.errors import UserError
 from otr.files import Row, replacing, sha256, write_record
 from otr.integrity import hashes
 from otr.machine.provenance import provenance
-from otr.models.origin import check_folder, gguf_file
+from otr.models.origin import check_folder, check_gguf, is_gguf, local_weights
 
 DOCUMENTS = "documents.jsonl.gz"
 """What a model is pre-trained on, in the generator's folder."""
@@ -40,52 +42,60 @@ def fetch(model: Model) -> Path:
         )
     except Exception as error:  # the hub client raises many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"hub model '{model.hub}' cannot be fetched ({reason}); or name a local 'path'") from None
+        raise UserError(
+            f"hub model '{model.hub}' cannot be fetched ({reason}); or name a local copy: "
+            f"--config 'weights={{{model.hub}: /folder/or/file.gguf}}'"
+        ) from None
 
 
 def main(arguments: list[str] | None = None) -> None:
     stage = Stage("python -m otr.models", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--models", type=Path, default=Path("models"), help="folder of relative model paths")
+    stage.add("--weights", help="a local copy of the hub model: a checkpoint folder or a GGUF file")
     stage.add("--generated", type=Path, nargs="?", help="folder of the generator's files, for a pre-trained model")
     stage.add("--out", required=True, type=Path, help="the checkpoint folder to make")
     with stage.run(arguments) as (experiment, options):
         model = experiment.models[options.model]
-        if model.pretrain is None and model.gguf is None:
-            folder = options.models / model.path if model.path is not None else fetch(model)
+        local = local_weights(model, options.models, {str(model.hub): options.weights} if options.weights else {})
+        if model.pretrain is None and (local is None or not is_gguf(local)):
+            folder = local if local is not None else fetch(model)
             check_folder(folder)
             link(folder, options.out)
             _record(experiment, options.model, options.out)
-        elif not (kept := _finished(experiment, model, options)).adopt():
-            _make(experiment, model, options)
-            _record(experiment, options.model, options.out)
+        elif not (kept := _finished(experiment, model, local, options)).adopt():
+            _record(experiment, options.model, options.out, _make(experiment, model, local, options))
             kept.keep()
         stage.done(f"base {options.model}: checkpoint in {options.out}")
 
 
-def _finished(experiment: Experiment, model: Model, options: Any) -> Finished:
+def _finished(experiment: Experiment, model: Model, gguf: Path | None, options: Any) -> Finished:
     """The checkpoint made before from this very content, if there is one."""
-    identity: Row = {"origin": model.model_dump(mode="json", include={"pretrain", "gguf"})}
+    identity: Row = {"origin": model.model_dump(mode="json", include={"pretrain"})}
     if model.pretrain is not None:
         identity |= {"seed": experiment.seed, "documents_sha256": sha256(options.generated / DOCUMENTS)}
+    elif gguf is not None:
+        check_gguf(gguf)
+        identity |= {"gguf_sha256": sha256(gguf)}
     return Finished(options.out.parent, [options.out.name, "run.json"], identity, rule="base")
 
 
-def _make(experiment: Experiment, model: Model, options: Any) -> None:
-    """Pre-train or convert it."""
+def _make(experiment: Experiment, model: Model, gguf: Path | None, options: Any) -> Row:
+    """Pre-train or convert it; returns what run.json says of that."""
     if model.pretrain is not None:
         from otr.models.pretrain import pretrain
 
         title = f"pre-train {options.model}"
         documents = options.generated / DOCUMENTS
         pretrain(model.pretrain, documents, options.out, experiment.seed, experiment.threads, title)
-    elif model.gguf is not None:
-        from otr.models.gguf import convert
+        return {}
+    assert gguf is not None
+    from otr.models.gguf import convert
 
-        convert(gguf_file(model.gguf, verify=True), options.out)
+    return {"gguf": {"file": gguf.name, "sha256": sha256(gguf)} | convert(gguf, options.out)}
 
 
-def _record(experiment: Experiment, name: str, out: Path) -> None:
+def _record(experiment: Experiment, name: str, out: Path, details: Mapping[str, Any] = MappingProxyType({})) -> None:
     write_record(
         out.parent / "run.json",
         {
@@ -93,6 +103,7 @@ def _record(experiment: Experiment, name: str, out: Path) -> None:
             "model": name,
             "run": "base",
             "origin": experiment.models[name].model_dump(mode="json", exclude={"label", "gpus"}, exclude_none=True),
+            **details,
             "seed": experiment.seed,
             "provenance": provenance(),
             **hashes(out),

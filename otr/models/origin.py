@@ -1,25 +1,51 @@
 """Where a base model's weights lie: checks that need no model to be loaded. Imports no torch."""
 
-import importlib.util
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from otr.config import Gguf, Model
+from otr.config import Model
 from otr.errors import UserError
-from otr.files import Row, sha256
+from otr.files import Row
 
 _NEEDED = ("config.json", "tokenizer_config.json")
 
 
-def check_origin(model: Model, models: Path, context: int = 0) -> None:
-    """UserError when a local folder is not a whole checkpoint, or a package with weights is not installed.
+def local_weights(model: Model, models: Path, weights: Mapping[str, str]) -> Path | None:
+    """The folder or GGUF file of a model that lies on this machine; None for one of the hub and a pre-trained one.
 
-    models: the folder that relative paths are looked up in; context: positions that the model must have.
+    models: the folder that relative paths are looked up in; weights: local copies by hub id (`weights` of config.yaml).
     """
-    if model.path is not None:
-        check_folder(models / model.path, context)
-    if model.gguf is not None:
-        gguf_file(model.gguf)
+    if model.hub is not None and model.hub in weights:
+        return Path(weights[model.hub]).expanduser()
+    return models / model.path if model.path is not None else None
+
+
+def check_origin(model: Model, models: Path, weights: Mapping[str, str], context: int = 0) -> None:
+    """UserError when a local model is no whole checkpoint folder and no GGUF file.
+
+    models, weights: as for local_weights; context: positions that the model must have.
+    """
+    found = local_weights(model, models, weights)
+    if found is None:
+        return
+    if is_gguf(found):
+        check_gguf(found)
+    else:
+        check_folder(found, context)
+
+
+def is_gguf(path: Path) -> bool:
+    return path.suffix == ".gguf"
+
+
+def check_gguf(file: Path) -> None:
+    """UserError when a file is not there or does not begin as GGUF files do."""
+    if not file.is_file():
+        raise UserError(f"path: no file '{file}'; set the folder with --config models=DIR, or name a hub model")
+    with file.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise UserError(f"path: '{file}' is no GGUF file; fetch it again, or name a checkpoint folder")
 
 
 def check_folder(folder: Path, context: int = 0) -> None:
@@ -102,16 +128,3 @@ def _check_tokenizer(folder: Path) -> None:
             f"path: '{folder}': its tokenizer has a token {largest}, its embedding {rows} rows; the tokenizer is "
             "that of another model"
         )
-
-
-def gguf_file(gguf: Gguf, verify: bool = False) -> Path:
-    """The file inside its installed package; its hash is checked on demand."""
-    package = importlib.util.find_spec(gguf.package)
-    if package is None or not package.submodule_search_locations:
-        raise UserError(f"gguf.package: '{gguf.package}' is not installed; run envs/install.sh")
-    file = Path(package.submodule_search_locations[0]) / gguf.file
-    if not file.is_file():
-        raise UserError(f"gguf.file: '{gguf.file}' is not in the package '{gguf.package}'")
-    if verify and (found := sha256(file)) != gguf.sha256:
-        raise UserError(f"gguf.sha256: {file.name} has {found}, the experiment names {gguf.sha256}")
-    return file

@@ -35,7 +35,7 @@ def shape(model: Model, models: Path, checkpoint: Path) -> Any:
     if model.pretrain is not None:
         return _empty(_qwen3(model.pretrain))
     table: dict[str, Row] = read_json(TABLE)
-    name = model.hub or (model.gguf.file if model.gguf else str(model.path))
+    name = model.hub or str(model.path)
     if name not in table:
         raise UserError(
             f"models: the shape of '{name}' is not known before its checkpoint is here; make it "

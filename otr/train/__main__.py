@@ -20,9 +20,10 @@ from typing import Any
 from otr.command.finished import Finished
 from otr.command.progress import say
 from otr.command.stage import Stage
-from otr.config import Experiment
+from otr.config import Experiment, Training
 from otr.files import Row, sha256, write_jsonl, write_record
 from otr.integrity import check, hashes
+from otr.machine.precision import computed_in
 
 _MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "checkpoint_minutes"}
 """Keys of a recipe that a run may be resumed with other values of."""
@@ -61,11 +62,12 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     from otr.train.loop import train
     from otr.train.trackers import open_tracker
 
-    recipe, method = experiment.recipe(options.run), experiment.method(options.run)
+    recipe, method = _recipe(experiment, options.run, ranks), experiment.method(options.run)
     title = f"train {options.model} {options.run}"
     settings = {
         "method": method.model_dump(mode="json", exclude={"label", "training"}),
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": experiment.recipe(options.run).model_dump(mode="json"),
+        "computed_in": recipe.precision,
         "seed": experiment.training_seed(options.run),
         "data_sha256": check(options.data) or sha256(options.data),
         "base_sha256": check(options.base) or sha256(options.base),
@@ -79,7 +81,7 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
         if ranks.first and (changes := checkpoint.changed_settings(resume, settings, _MEMORY_AND_SPEED)):
             say(f"{title}: starts afresh, as the unfinished run found had other settings ({'; '.join(changes)})")
         ranks.wait()
-        trainer, data, dropped, tokenizer = _prepare(experiment, options, ranks)
+        trainer, data, dropped, tokenizer = _prepare(experiment, options, recipe, ranks)
         if ranks.first:
             say(
                 f"{title}: {len(data)} examples, {dropped} over max_length dropped, {ranks.count} x {ranks.device.type}"
@@ -123,12 +125,18 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
 
 
 def _deciding(settings: Row) -> Row:
-    """The settings without what only decides memory and speed."""
+    """The settings without what only decides memory and speed, and without what the machine chose."""
     recipe = {key: value for key, value in settings["recipe"].items() if key not in _MEMORY_AND_SPEED}
-    return settings | {"recipe": recipe}
+    return {key: value for key, value in settings.items() if key != "computed_in"} | {"recipe": recipe}
 
 
-def _prepare(experiment: Experiment, options: Any, ranks: Any) -> tuple[Any, list[Any], int, Any]:
+def _recipe(experiment: Experiment, run: str, ranks: Any) -> Training:
+    """The run's recipe, with the number type that its device computes in."""
+    recipe = experiment.recipe(run)
+    return recipe.model_copy(update={"precision": computed_in(recipe.precision, ranks.device.type)})
+
+
+def _prepare(experiment: Experiment, options: Any, recipe: Training, ranks: Any) -> tuple[Any, list[Any], int, Any]:
     """The trainer, its examples, how many were too long, and the tokenizer."""
     import pandas as pd
     import torch
@@ -139,7 +147,7 @@ def _prepare(experiment: Experiment, options: Any, ranks: Any) -> tuple[Any, lis
     from otr.train.loop import Trainer, examples
 
     torch.set_num_threads(experiment.threads)
-    recipe, method = experiment.recipe(options.run), experiment.method(options.run)
+    method = experiment.method(options.run)
     tokenizer = load_tokenizer(options.base)
     rows: list[Any] = pd.read_parquet(options.data).to_dict("records")
     data, dropped = examples(rows, Chat(tokenizer), recipe)

@@ -16,6 +16,8 @@ rule base:
     threads: experiment.threads
     resources:
         mem_mb=memory,
+        # Where a copy lies decides nothing: a resource, so that another place redoes nothing.
+        weights=lambda w: machine.weights.get(experiment.models[w.model].hub, ""),
     params:
         experiment=EXPERIMENT,
         settings=lambda w: experiment.models[w.model].model_dump(mode="json", exclude={"label", "gpus", "memory_gb"}),
@@ -25,6 +27,7 @@ rule base:
         "making the base checkpoint of {wildcards.model}"
     shell:
         "python -m otr.models --experiment {params.experiment} --model {wildcards.model} --models {params.models:q}"
+        " --weights {resources.weights:q}"
         " --generated {input.generated} --out {output.checkpoint} --log {log}"
 
 
