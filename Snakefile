@@ -1,7 +1,7 @@
 # The whole experiment, from raw rows to the paper's tables. This file is its table of contents.
 #
 #   snakemake --cores all results/table1.md                 the default experiment's Table 1
-#   snakemake --cores all results/table1.md --config experiment=smollm2 data=/folder/with/rows
+#   snakemake --cores all results/table1.md --config experiment=qwen data=/folder/with/rows
 #   snakemake -n ...                                        shows the jobs and runs none
 
 

@@ -1,7 +1,7 @@
 """What an experiment will cost before it is paid for: jobs, device-hours, memory and disk of each stage.
 
     python -m otr.plan --experiment workflow/experiments/paper.yaml --gpu h100
-    python -m otr.plan --experiment workflow/experiments/smollm2.yaml --gpu cpu --data /folder/with/rows --calibrate
+    python -m otr.plan --experiment workflow/experiments/qwen.yaml --gpu cpu --data /folder/with/rows --calibrate
 
 In: the experiment, a device, and whatever the results folder already holds (problems, subsets, finished runs). Out: a
 text of tables and the assumptions they rest on. The model behind it:

@@ -9,7 +9,7 @@ from otr import config
 from otr.errors import UserError
 
 
-@pytest.mark.parametrize("name", ["micro", "methods", "smollm2", "paper"])
+@pytest.mark.parametrize("name", ["micro", "methods", "qwen", "paper"])
 def test_shipped_experiments_load(name: str) -> None:
     assert config.load(config.experiment_file(name)).name == name
 
@@ -109,5 +109,5 @@ def test_machine_settings_are_checked() -> None:
     assert config.machine({"experiment": "micro", "gpus": 2}).gpus == 2
     with pytest.raises(UserError, match='engine: found "llama"'):
         config.machine({"experiment": "micro", "engine": "llama"})
-    with pytest.raises(UserError, match="experiment: '../micro' is unknown; allowed: methods, micro, paper, smollm2"):
+    with pytest.raises(UserError, match="experiment: '../micro' is unknown; allowed: methods, micro, paper, qwen"):
         config.experiment_file("../micro")

@@ -24,7 +24,7 @@ def test_every_micro_benchmark_is_read(generated: Path) -> None:
 
 
 def test_every_real_benchmark_is_read(real_rows: Path) -> None:
-    experiment = config.load(config.experiment_file("smollm2"))
+    experiment = config.load(config.experiment_file("qwen"))
     folders = Folders(real_rows, Path("unused"))
     for name, benchmark in experiment.benchmarks.items():
         whole = benchmark.model_copy(update={"limit": None})
@@ -34,9 +34,9 @@ def test_every_real_benchmark_is_read(real_rows: Path) -> None:
 
 
 def test_real_demonstrations_end_in_a_box(real_rows: Path) -> None:
-    shots = demonstrations(
-        config.load(config.experiment_file("smollm2")).benchmarks["gsm8k"].few_shot, Folders(real_rows, Path("unused"))
-    )
+    source = config.Source(path="gsm8k_train*.jsonl")
+    few_shot = config.FewShot(source=source, problem="question", solution="answer", style="gsm8k")
+    shots = demonstrations(few_shot, Folders(real_rows, Path("unused")))
     assert len(shots) == 5
     assert all("<<" not in shot["solution"] and shot["solution"].endswith("}.") for shot in shots)
 

@@ -1,4 +1,4 @@
-"""Base models from folders and packages: what is checked before any work."""
+"""Base models from folders and files: what is checked before any work."""
 
 import json
 import shutil
@@ -7,15 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 
-from otr import config
-from otr.config import Gguf
+from otr.config import Model
 from otr.errors import UserError
 from otr.models.__main__ import link
-from otr.models.origin import check_folder, gguf_file
-
-SMOLLM2 = config.load(config.experiment_file("smollm2")).models["smollm2"].gguf
+from otr.models.origin import check_folder, check_origin, local_weights
 
 
 def test_a_whole_checkpoint_passes(tiny_checkpoint: Path) -> None:
@@ -43,39 +39,6 @@ def test_a_folder_is_linked_not_copied(tiny_checkpoint: Path, tmp_path: Path) ->
     link(tiny_checkpoint, tmp_path / "checkpoint")
     assert (tmp_path / "checkpoint").is_symlink()
     check_folder(tmp_path / "checkpoint")
-
-
-def test_an_absent_package_is_named() -> None:
-    with pytest.raises(UserError, match="gguf.package: 'no_such_package' is not installed; run envs/install.sh"):
-        gguf_file(Gguf(package="no_such_package", file="x.gguf", sha256="0" * 64))
-
-
-def test_the_package_holds_the_very_weights() -> None:
-    assert SMOLLM2 is not None
-    assert gguf_file(SMOLLM2, verify=True).name == SMOLLM2.file
-    with pytest.raises(UserError, match="gguf.sha256: .* has b179c9"):
-        gguf_file(SMOLLM2.model_copy(update={"sha256": "0" * 64}), verify=True)
-
-
-@pytest.mark.slow
-def test_gguf_becomes_a_plain_checkpoint(tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from otr.models.gguf import convert
-
-    assert SMOLLM2 is not None
-    convert(gguf_file(SMOLLM2), tmp_path / "checkpoint")
-    check_folder(tmp_path / "checkpoint")
-    weights = load_file(tmp_path / "checkpoint" / "model.safetensors")
-    assert sum(weight.numel() for weight in weights.values()) == 134_515_008
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "checkpoint")
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint")
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "What is the capital of France?"}], tokenize=False, add_generation_prompt=True
-    )
-    ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)
-    answer = tokenizer.decode(model.generate(**ids, max_new_tokens=12, do_sample=False)[0, ids["input_ids"].shape[1] :])
-    assert "Paris" in answer
 
 
 def copy(source: Path, target: Path) -> Path:
@@ -144,3 +107,20 @@ def test_a_model_that_cannot_be_trained_here_is_refused_before_any_work(tiny_che
     (folder / "config.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="config.json' is damaged; copy the checkpoint again"):
         check_folder(folder)
+
+
+def test_a_local_copy_stands_for_a_hub_model(tiny_checkpoint: Path) -> None:
+    model = Model(label="Mine", hub="org/mine")
+    assert local_weights(model, Path("models"), {}) is None
+    assert local_weights(model, Path("models"), {"org/other": "/x"}) is None
+    assert local_weights(model, Path("models"), {"org/mine": str(tiny_checkpoint)}) == tiny_checkpoint
+    check_origin(model, Path("models"), {"org/mine": str(tiny_checkpoint)})
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    model = Model(label="Mine", path="mine.gguf")
+    with pytest.raises(UserError, match="no file '.*mine.gguf'; set the folder with --config models=DIR"):
+        check_origin(model, tmp_path, {})
+    (tmp_path / "mine.gguf").write_bytes(b"version https://git-lfs")
+    with pytest.raises(UserError, match="mine.gguf' is no GGUF file; fetch it again"):
+        check_origin(model, tmp_path, {})

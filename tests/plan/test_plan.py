@@ -117,8 +117,8 @@ def test_problems_are_counted_where_they_are(tmp_path: Path) -> None:
     assert plan(paper, tmp_path).problems("gsm8k") == 1319
     write_jsonl(tmp_path / "paper/problems/gsm8k/problems.jsonl", [{"id": str(n)} for n in range(7)])
     assert plan(paper, tmp_path).problems("gsm8k") == 7
-    smollm2 = experiment("smollm2")
-    assert plan(smollm2, tmp_path).problems("gsm8k") == smollm2.benchmarks["gsm8k"].limit
+    qwen = experiment("qwen")
+    assert plan(qwen, tmp_path).problems("gsm8k") == qwen.benchmarks["gsm8k"].limit
 
 
 def test_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

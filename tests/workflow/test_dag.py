@@ -33,8 +33,8 @@ def test_two_experiments_share_no_file(checkout: Checkout, real_rows: Path) -> N
         return {line.split("\t")[0] for line in summary.stdout.splitlines() if line.startswith("results/")}
 
     micro = outputs()
-    smollm2 = outputs("--config", "experiment=smollm2", f"data={real_rows}")
-    assert micro & smollm2 == {"results/table1.md"}
+    qwen = outputs("--config", "experiment=qwen", f"data={real_rows}")
+    assert micro & qwen == {"results/table1.md"}
 
 
 def test_a_bad_row_is_reported_before_any_job(checkout: Checkout, real_rows: Path) -> None:
@@ -45,28 +45,28 @@ def test_a_bad_row_is_reported_before_any_job(checkout: Checkout, real_rows: Pat
     (data / "aime25.jsonl").unlink()
     row = json.dumps({"question": "What is 1 + 1?", "answer": "2"})
     (data / "aime25.jsonl").write_text(f"{row}\n{{not json\n")
-    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=smollm2")
+    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=qwen")
     assert run.returncode != 0
     message = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
     assert len(message) == 1
     assert "benchmarks.aime25.source: data/aime25.jsonl:2: not JSON" in message[0]
     (data / "aime25.jsonl").write_text(f"{row}\n" + json.dumps({"question": "What is 1 + 1?"}) + "\n")
-    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=smollm2")
+    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=qwen")
     assert "data/aime25.jsonl:2: has no column 'answer'; found: question" in run.stderr
     (data / "gsm8k_test_200.jsonl").unlink()
     (data / "gsm8k_test_200.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": "two"}) + "\n")
     (data / "aime25.jsonl").write_text(f"{row}\n")
-    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=smollm2")
-    assert "error: workflow/experiments/smollm2.yaml: benchmarks.gsm8k: benchmark 'GSM8K', row 0: " in run.stderr
+    run = checkout.snakemake("--cores", "1", "results/table1.md", "--config", "experiment=qwen")
+    assert "error: workflow/experiments/qwen.yaml: benchmarks.gsm8k: benchmark 'GSM8K', row 0: " in run.stderr
     assert not (checkout.folder / "results").exists()
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (["experiment=nope"], "experiment: 'nope' is unknown; allowed: methods, micro, paper, smollm2"),
+        (["experiment=nope"], "experiment: 'nope' is unknown; allowed: methods, micro, paper, qwen"),
         (["engin=vllm"], "engin: unknown key; allowed: experiment, engine, data, models, gpus, track"),
-        (["experiment=smollm2", "data=/nowhere"], "no file matches '/nowhere/gsm8k_train*.jsonl'"),
+        (["experiment=qwen", "data=/nowhere"], "no file matches '/nowhere/gsm8k_train*.jsonl'"),
     ],
 )
 def test_a_bad_machine_setting_is_one_line(checkout: Checkout, settings: list[str], expected: str) -> None:

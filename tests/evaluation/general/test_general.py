@@ -63,7 +63,7 @@ def test_a_cut_completion_has_no_answer(generated: Path) -> None:
 
 
 def test_bbeh_answers_are_matched_by_its_own_equalities(real_rows: Path) -> None:
-    smollm2 = config.Benchmark(
+    bbeh = config.Benchmark(
         label="BBEH mini",
         source=config.Source(path="bbeh_mini_120.jsonl"),
         scorer="bbeh",
@@ -71,14 +71,14 @@ def test_bbeh_answers_are_matched_by_its_own_equalities(real_rows: Path) -> None
         gold=config.Gold(column="target"),
         samples=1,
     )
-    rows = problems(smollm2, Folders(real_rows, Path("unused")))
+    rows = problems(bbeh, Folders(real_rows, Path("unused")))
     assert len(rows) == 120
     read = answered(rows, [[f"Some steps.\nThe answer is: {row['gold'].upper()}."] for row in rows])
-    assert sum(matches(smollm2, read)) == 120
+    assert sum(matches(bbeh, read)) == 120
     other = [rows[(number + 1) % 120]["gold"] for number in range(120)]
     read = answered(rows, [[f"The answer is: {text}."] for text in other])
     same = sum(a["gold"].lower() == b.lower() for a, b in zip(rows, other, strict=True))
-    assert same <= sum(matches(smollm2, read)) <= same + 3
+    assert same <= sum(matches(bbeh, read)) <= same + 3
 
 
 def test_real_multiple_choice_rows_are_read(real_rows: Path) -> None:
