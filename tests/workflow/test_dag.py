@@ -65,7 +65,7 @@ def test_a_bad_row_is_reported_before_any_job(checkout: Checkout, real_rows: Pat
     ("settings", "expected"),
     [
         (["experiment=nope"], "experiment: 'nope' is unknown; allowed: methods, micro, paper, qwen"),
-        (["engin=vllm"], "engin: unknown key; allowed: experiment, engine, data, models, gpus, track"),
+        (["engin=vllm"], "engin: unknown key; allowed: experiment, engine, data, models, weights, gpus, track"),
         (["experiment=qwen", "data=/nowhere"], "no file matches '/nowhere/gsm8k_train*.jsonl'"),
     ],
 )
