@@ -1,17 +1,18 @@
 r"""The gold answer of a benchmark row.
 
 In:  one row as its publisher ships it, the column that holds the answer, and the style in which it stands there.
-Out: a `Gold`: the separate right answers (all are needed, in any order), a tolerance and a unit where the row has them.
+Out: a `Gold`: the separate right answers (all are needed, in any order), tolerances and units where the row has them.
 
     {"final_answer": ["$(0,2),(0,-2)$"], "is_multiple_answer": true, "unit": null, "error": null, ...}   style "list"
-    Gold(answers=("(0,2)", "(0,-2)"), tolerance=None, unit="")
+    Gold(answers=("(0,2)", "(0,-2)"), tolerances=(), units=("", ""))
 
 Styles:
     plain          the answer itself: LaTeX (MATH-500), digits with leading zeros (AIME), a float (AMC)
     after-hashes   behind the last #### of a worked solution (GSM8K)
     boxed          in the last \boxed{} of a worked solution (Minerva)
     list           a list of strings in LaTeX, several answers joined by commas (OlympiadBench), with the columns
-                   `error` (greatest distance from the gold value) and `unit` where the row has them
+                   `error` (greatest distance from the gold value, one for all or one an answer) and `unit` where the
+                   row has them
 """
 
 import math
@@ -21,7 +22,9 @@ from typing import Any
 
 from otr.errors import UserError
 from otr.evaluation.math.answers import last_box
-from otr.evaluation.math.notation import normalise, read_number, split_answers, split_unit, unit_name
+from otr.evaluation.math.notation import normalise, split_answers
+from otr.evaluation.math.numbers import read_number
+from otr.evaluation.math.units import split_unit
 
 STYLES = ("plain", "after-hashes", "boxed", "list")
 
@@ -31,16 +34,25 @@ class Gold:
     """The right answers of a problem, in normalised LaTeX (otr.evaluation.math.notation)."""
 
     answers: tuple[str, ...]
-    tolerance: float | None = None  # a number no further than this from the gold number is right
-    unit: str = ""  # the unit a number is in, "" where none is named
+    tolerances: tuple[float, ...] = ()  # a number no further than this from its gold number is right; one an answer
+    units: tuple[str, ...] = ()  # what each number is in, as the row has it; "" where none is named
     raw: str = ""  # as the row has it: what a grader without our reading of numbers would be handed
 
+    def tolerance(self, number: int) -> float | None:
+        """The tolerance of the answer `number`."""
+        return self.tolerances[number] if self.tolerances else None
+
+    def unit(self, number: int) -> str:
+        """The unit of the answer `number`, "" where none is named."""
+        return self.units[number] if self.units else ""
+
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "answers": list(self.answers)}
+        """JSON-able: lists for tuples."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Gold":
-        return cls(**{**fields, "answers": tuple(fields["answers"])})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def read_gold(row: Mapping[str, Any], fields: Mapping[str, str], style: str) -> Gold:
@@ -61,8 +73,14 @@ def read_gold(row: Mapping[str, Any], fields: Mapping[str, str], style: str) -> 
     answers = tuple(_canonical(body) for body, _ in split if body)
     if not answers:
         raise UserError(f"column '{column}': an answer is needed, found {_shown(row[column])}")
-    extras = (_tolerance(row), _unit(row) or split[0][1]) if style == "list" else (None, split[0][1])
-    return Gold(answers, *extras, raw=raw)
+    asked = _unit(row) if style == "list" else ""
+    units = tuple(unit.name or asked for body, unit in split if body)
+    return Gold(
+        answers,
+        tolerances=_tolerances(row, len(answers)) if style == "list" else (),
+        units=units if any(units) else (),
+        raw=raw,
+    )
 
 
 def _canonical(answer: str) -> str:
@@ -110,24 +128,31 @@ def _text(value: Any, column: str) -> str:
     return value
 
 
-def _tolerance(row: Mapping[str, Any]) -> float | None:
+def _tolerances(row: Mapping[str, Any], count: int) -> tuple[float, ...]:
+    """The distances of column `error`, one an answer: a number, a text of one or several, or a list of them."""
     error = row.get("error")
-    if error in (None, ""):
-        return None
+    error = error.tolist() if hasattr(error, "tolist") else error
+    if error is None or error in ("", []):
+        return ()
+    listed = error if isinstance(error, list | tuple) else str(error).strip("[]").split(",")
     try:
-        tolerance = float(error)
-    except (TypeError, ValueError):
-        tolerance = math.nan
-    if not 0 <= tolerance < math.inf:
+        found = tuple(float(str(item).strip(" $")) for item in listed)
+    except ValueError:
+        found = (math.nan,)
+    if not all(0 <= tolerance < math.inf for tolerance in found):
         raise UserError(f"column 'error': a distance of 0 or more is needed, found {_shown(error)}")
-    return tolerance
+    if len(found) not in (1, count):
+        raise UserError(
+            f"column 'error': one distance or {count} are needed, as many as answers, found {_shown(error)}"
+        )
+    return found if len(found) == count else found * count
 
 
 def _unit(row: Mapping[str, Any]) -> str:
     unit = row.get("unit")
     if unit is not None and not isinstance(unit, str):
         raise UserError(f"column 'unit': text is needed, found {_shown(unit)}")
-    return unit_name(normalise(unit or ""))
+    return normalise(unit or "")
 
 
 def _shown(value: Any) -> str:

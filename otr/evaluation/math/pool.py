@@ -1,10 +1,11 @@
 """Questions for math-verify, answered in processes that may die of them.
 
-In:  questions as otr.evaluation.math.equality takes them.   {"gold": {...}, "answer": "(2^{10^8})!", "raw": false}
-Out: one `Reply` a question, in their order.         Reply(correct=False, failed="timeout")
+In:  questions as otr.evaluation.math.equality takes them.   {"ask": "equal", "gold": {...}, "answer": "(2^{10^8})!"}
+Out: one `Reply` a question, in their order.         Reply(yes=False, failed="timeout")
 
 A text that takes over the time or memory limit costs its process and its own question; the process is replaced and no
-other question notices. Replies don't depend on the number of processes.
+other question notices. Time is CPU time, and a question that failed is asked once more, alone and with twice the time:
+replies depend neither on the number of processes nor on what else the machine does.
 """
 
 import json
@@ -17,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-SECONDS = 3.0  # wall time of a question; ordinary ones take milliseconds, and starting a process adds one to the 3
+SECONDS = 3.0  # CPU time of a question; ordinary ones take milliseconds
+_WALL = 20  # times the CPU time is the wall time that a question may take on a machine that does much else
+_PATIENCE = 2  # times the CPU time is what a question has that is asked once more
 MEMORY = 2 * 1024**3  # bytes of address space of a process
 _PER_PROCESS = 50  # questions that make up for the second that starting one more process takes
 _BATCH = 8  # questions under way in a process, so that it never waits for the next one
@@ -26,19 +29,30 @@ _BATCH_BYTES = 32_768  # half of a pipe's buffer: writing a batch never blocks
 
 @dataclass(frozen=True)
 class Reply:
-    """Whether the answer is right; `failed` is "timeout", "memory" or "crash" where math-verify had no say."""
+    """The answer to a question, and the rule that decided it; `failed` is "timeout", "memory" or "crash" where there
+    is no answer."""
 
-    correct: bool
+    yes: bool
+    rule: str = ""
     failed: str = ""
 
 
 def judge(
     questions: Sequence[dict[str, Any]], workers: int, seconds: float = SECONDS, memory: int = MEMORY
 ) -> list[Reply]:
-    """Ask math-verify in up to `workers` processes; `seconds` of wall time a question, `memory` bytes a process.
+    """Ask math-verify in up to `workers` processes; `seconds` of CPU time a question, `memory` bytes a process.
 
     RuntimeError when a process does not come up at all.
     """
+    replies = _ask(questions, workers, seconds, memory)
+    failed = [number for number, reply in enumerate(replies) if reply.failed]
+    again = _ask([questions[number] for number in failed], 1, seconds * _PATIENCE, memory)
+    for number, reply in zip(failed, again, strict=True):
+        replies[number] = reply
+    return replies
+
+
+def _ask(questions: Sequence[dict[str, Any]], workers: int, seconds: float, memory: int) -> list[Reply]:
     if not questions:
         return []
     work = _Work(questions)
@@ -71,7 +85,7 @@ class _Work:
         self.lines = [json.dumps(question).encode() + b"\n" for question in questions]
         self.waiting = deque(range(len(questions)))
         self.open = len(questions)
-        self.replies = [Reply(correct=False)] * len(questions)
+        self.replies = [Reply(yes=False)] * len(questions)
 
     def batch(self) -> list[int]:
         """The next questions for a process: several small ones or a single large one."""
@@ -93,7 +107,8 @@ class _Process:
     """One `python -m otr.evaluation.math.equality` and the questions that it has been sent."""
 
     def __init__(self, seconds: float, memory: int) -> None:
-        command = [sys.executable, "-m", "otr.evaluation.math.equality", f"--seconds={seconds}", f"--memory={memory}"]
+        limits = [f"--seconds={seconds}", f"--wall-seconds={seconds * _WALL}", f"--memory={memory}"]
+        command = [sys.executable, "-m", "otr.evaluation.math.equality", *limits]
         self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert self._popen.stdin is not None and self._popen.stdout is not None
         self._input: IO[bytes] = self._popen.stdin
@@ -118,8 +133,8 @@ class _Process:
 
     def _take(self, answer: dict[str, Any], work: _Work) -> bool:
         """Note an answer; False when it is the last one of this process, which ends itself once it has grown large."""
-        correct, large = answer["correct"], answer["memory"]
-        work.settle(self._sent.popleft(), Reply(correct, "memory" if large and not correct else ""))
+        yes, large = answer["yes"], answer["memory"]
+        work.settle(self._sent.popleft(), Reply(yes, answer["rule"], "memory" if large and not yes else ""))
         if large:
             work.waiting.extendleft(reversed(self._sent))
         return not large
@@ -146,8 +161,8 @@ class _Process:
                 f"python -m otr.evaluation.math.equality does not start (exit status {code}); see its messages"
             )
         if self._sent:
-            failed = "timeout" if code == -signal.SIGALRM else "crash"
-            work.settle(self._sent.popleft(), Reply(correct=False, failed=failed))
+            failed = "timeout" if code in (-signal.SIGPROF, -signal.SIGALRM) else "crash"
+            work.settle(self._sent.popleft(), Reply(yes=False, failed=failed))
             work.waiting.extendleft(reversed(self._sent))
 
     def end(self) -> None:

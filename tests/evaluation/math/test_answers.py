@@ -17,15 +17,27 @@ from otr.evaluation.math.answers import Found, extract
         (r"\boxed{\text{if } x \in \{1, 2\}}", r"\text{if } x \in \{1, 2\}"),
         (r"I put it in \boxed{}. It is \boxed{7}, so \boxed{ }", "7"),
         (r"\framebox{204} minutes", "204"),
-        (r"$x=\boxed{2}$ or $x=\boxed{3}$", "3"),
-        (r"\boxed{2} and \boxed{3}", "2, 3"),
-        (r"$\boxed{1}$, $\boxed{2}$, and $\boxed{3}$.", "1, 2, 3"),
+        (r"$x=\boxed{2}$ or $x=\boxed{3}$", "2; 3"),
+        (r"\boxed{2} and \boxed{3}", "2; 3"),
+        (r"$\boxed{1}$, $\boxed{2}$, and $\boxed{3}$.", "1; 2; 3"),
+        ("- $\\boxed{2}$\n- $\\boxed{3}$", "2; 3"),
+        ("1. The sum is $\\boxed{2}$\n2. The product is $\\boxed{3}$", "3"),
+        (r"\boxed{004}, \boxed{004}", "004"),
+        (r"hence $x = \boxed5$", "5"),
+        (r"hence $x = -\boxed{5}$", "-5"),
+        (r"hence $x = -\boxed{a+b}$", "-(a+b)"),
+        (r"hence $x = 7 - \boxed{5}$", "5"),
+        ("- \\boxed{5}", "5"),
+        (r"$\boxed{4.5} \times 10^{33}$ ergs", r"4.5 \times 10^{33}"),
+        (r"It is 7. So $\boxed{8}$ is \boxed{\text{your answer}}", "8"),
+        ("\\boxed{4}\nuser\nAnd then?\nassistant\n\\boxed{5}", "4"),
         (r"\boxed{2}. The answer is 5.", "2"),
         (r"<think>\boxed{5}</think> hence \boxed{6}", "6"),
     ],
 )
 def test_boxed(completion: str, answer: str) -> None:
-    assert extract(completion) == Found(answer, "boxed")
+    found = extract(completion)
+    assert (found.text, found.how) == (answer, "boxed")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +55,7 @@ def test_boxed(completion: str, answer: str) -> None:
         ("**Final Answer**\n\n$\\frac{1}{2}$", r"\frac{1}{2}"),
         ("answer:\n\n17", "17"),
         ("The final answer is: Evelyn", "Evelyn"),
-        ("The answer to the question is $x=2$ or $x=3$.", "x=2, x=3"),
+        ("The answer to the question is $x=2$ or $x=3$.", "x=2; x=3"),
         ("The answer is \\[\n\\frac{3}{4}\n\\]", r"\frac{3}{4}"),
         (r"The answer is 3 \sqrt{5}.", r"3 \sqrt{5}"),
         (r"The answer is (3, \pi/2).", r"(3, \pi/2)"),
@@ -51,7 +63,7 @@ def test_boxed(completion: str, answer: str) -> None:
         ("The answer is 2x+1.", "2x+1"),
         ("The answer is 35%.", "35%"),
         ("The answer is 0.75 hours.", "0.75 hours"),
-        (r"The answer is 4.5\times10^{33} ergs", r"4.5\times10^{33}"),
+        (r"The answer is 4.5\times10^{33} ergs", r"4.5\times10^{33} ergs"),
         ("The answer is 4.5 x 10^33.", "4.5 x 10^33"),
         (r"The answer is $\$64$ for all.", r"\$64"),
         (r"The answer is \$64 or, without tax, $60$.", r"\$64"),
@@ -60,7 +72,8 @@ def test_boxed(completion: str, answer: str) -> None:
     ],
 )
 def test_anchor(completion: str, answer: str) -> None:
-    assert extract(completion) == Found(answer, "anchor")
+    found = extract(completion)
+    assert (found.text, found.how) == (answer, "anchor")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +104,7 @@ def test_nothing_found(completion: str) -> None:
 @given(st.text(alphabet="{}\\$ 19,.\nabnswer:is#xd", max_size=200))
 def test_no_text_is_refused(completion: str) -> None:
     found = extract(completion + r" \boxed{1}" + "}")
-    assert (found.text, found.how) == ("1", "boxed") or found.text.endswith(", 1")
+    assert (found.text, found.how) == ("1", "boxed") or found.text.endswith("; 1")
 
 
 @pytest.mark.parametrize(
