@@ -23,7 +23,12 @@ c_i / k, n the number of problems:
                           `notation.key` is, the first seen wins a tie, and completions without an answer or cut at
                           their limit have no vote
     truncated, no_answer  shares cut at the token limit, and without an answer
-    failed                the share that math-verify could not decide within its limits (counted as wrong)
+    interval              95 % of mean_at_k, in percent: Wilson's, with as many completions as would have this
+                          standard_error if they were independent (otr.intervals), so none of n has one too
+    undecided             the share that could not be decided within limits of time and memory (counted as wrong)
+    bounds                mean_at_k with every undecided one wrong, and with every one right
+    plain                 the share that math-verify by itself accepts, truncated ones and those without an answer apart
+    differences           {rule: {"accepted": n, "refused": n}}: completions whose verdict is not math-verify's own
     how                   shares by how the answer was found
     mean_tokens           tokens of a completion, a mean
 """
@@ -35,9 +40,9 @@ from typing import Any
 
 from otr.evaluation.math.notation import key
 from otr.evaluation.math.verdicts import Verdict
+from otr.intervals import clustered
 
 _HOW = ("boxed", "anchor", "last-number", "none")
-_FAILED = ("timeout", "memory", "crash")
 
 
 def score(
@@ -61,28 +66,45 @@ def score(
         "maj_at_k": _percent(sum(_majority_is_right(verdicts) for verdicts in verdicts_by_problem), right["problems"]),
         "truncated": _percent(sum(v.reason == "truncated" for v in every), len(every)),
         "no_answer": _percent(how["none"], len(every)),
-        "failed": _percent(sum(v.reason in _FAILED for v in every), len(every)),
+        "undecided": _percent(sum(v.undecided for v in every), len(every)),
+        "bounds": [right["mean_at_k"], _percent(sum(v.correct or v.undecided for v in every), len(every))],
+        "plain": _percent(sum(bool(v.plain) for v in every), len(every)),
+        "differences": differences(every),
         "how": {name: _percent(how[name], len(every)) for name in _HOW},
         "mean_tokens": sum(tokens) / len(tokens),
     }
 
 
+def differences(verdicts: Sequence[Verdict]) -> dict[str, dict[str, int]]:
+    """How many completions each rule accepted or refused against math-verify by itself."""
+    found: dict[str, dict[str, int]] = {}
+    for verdict in verdicts:
+        if verdict.rule:
+            counts = found.setdefault(verdict.rule, {"accepted": 0, "refused": 0})
+            counts["accepted" if verdict.correct else "refused"] += 1
+    return dict(sorted(found.items()))
+
+
 def right_shares(right: Sequence[Sequence[bool]]) -> dict[str, Any]:
     """The figures that follow from which completions are right alone, whatever judged them: problems, k, correct,
-    mean_at_k, mean_at_k_rounded, standard_error, sampling_error and pass_at. right: a row a problem, k values each.
+    mean_at_k, mean_at_k_rounded, standard_error, interval, sampling_error and pass_at.
+    right: a row a problem, k values each.
 
     ValueError when there is no problem, or rows are not equally long.
     """
     k = len(right[0]) if right else 0
     _check(right, k, "verdicts")
     counts = [sum(row) for row in right]
+    error = _standard_error(counts, k)
+    share = sum(counts) / (k * len(counts))
     return {
         "problems": len(counts),
         "k": k,
         "correct": sum(counts),
         "mean_at_k": _percent(sum(counts), k * len(counts)),
         "mean_at_k_rounded": _rounded_mean(right, k),
-        "standard_error": _standard_error(counts, k),
+        "standard_error": error,
+        "interval": list(clustered(share, None if error is None else error / 100, len(counts), k * len(counts))),
         "sampling_error": _sampling_error(counts, k),
         "pass_at": {str(j): _pass_at(counts, k, j) for j in _sizes(k)},
     }

@@ -23,8 +23,8 @@ def lengths(by_problem: list[list[Verdict]]) -> list[list[int]]:
 def test_a_small_case_by_hand() -> None:
     cut = Verdict(False, "5", "boxed", "truncated")
     none = Verdict(False, "", "none", "no-answer")
-    slow = Verdict(False, "9!", "last-number", "timeout")
-    power = Verdict(True, r"5 \times 10^{0}", "boxed", "same", scientific=True)
+    slow = Verdict(False, "9!", "last-number", "timeout", None, undecided=True)
+    power = Verdict(True, r"5 \times 10^{0}", "boxed", "same", False, "scientific")
     rows = [
         [RIGHT, WRONG, power, RIGHT],  # 3 of 4; votes 5: 3, 6: 1
         [WRONG, RIGHT, cut, none],  # 1 of 4; votes 6: 1 (first), 5: 1
@@ -48,7 +48,10 @@ def test_a_small_case_by_hand() -> None:
     assert got["maj_at_k"] == pytest.approx(100 / 3)
     assert got["truncated"] == pytest.approx(100 / 12)
     assert got["no_answer"] == pytest.approx(100 / 12)
-    assert got["failed"] == pytest.approx(100 / 12)
+    assert got["undecided"] == pytest.approx(100 / 12)
+    assert got["bounds"] == pytest.approx([100 / 3, 100 * 5 / 12])
+    assert got["differences"] == {"scientific": {"accepted": 1, "refused": 0}}
+    assert got["interval"][0] < 100 / 3 < got["interval"][1]
     assert got["how"] == pytest.approx(
         {"boxed": 500 / 12, "anchor": 500 / 12, "last-number": 100 / 12, "none": 100 / 12}
     )

@@ -95,6 +95,7 @@ def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], 
         "score": right["mean_at_k"],
         "score_rounded": right["mean_at_k_rounded"],
         "standard_error": right["standard_error"],
+        "interval": right["interval"],
         "problems": len(read.problems),
         "samples": len(read.samples),
         "details": {

@@ -120,6 +120,7 @@ def figures(read: Samples, lines: list[Row]) -> Row:
         "score": found["mean_at_k"],
         "score_rounded": found["mean_at_k_rounded"],
         "standard_error": found["standard_error"],
+        "interval": found["interval"],
         "problems": found["problems"],
         "samples": count,
         "details": details,

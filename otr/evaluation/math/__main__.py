@@ -39,6 +39,7 @@ def figures(read: Samples, verdicts: list[Verdict]) -> Row:
         "score": found["mean_at_k"],
         "score_rounded": found["mean_at_k_rounded"],
         "standard_error": found["standard_error"],
+        "interval": found["interval"],
         "problems": len(read.problems),
         "samples": len(read.samples),
         "details": found,

@@ -177,7 +177,8 @@ def _boxes(text: str, begin: int) -> list[_Box]:
 _ANCHOR = re.compile(
     r"\**answers?\b[*_]*(?:"
     r"(?:(?!\bnot\b)[^.:=\n?!]){0,80}?\b(?:is|are|was|were|be|equals)\b"  # answer (to the question) is
-    r"|(?:[ \t]*\([^()\n]{0,40}\)|[ \t](?:to|for|of|in|with)[ \t](?!the form)[^.:=\n]{0,60}?)?[ \t*_]{0,4}[:=]"  # answer (in cm):
+    # answer (in cm): and answer to part b:, but not "the answer in the form a + b:"
+    r"|(?:[ \t]*\([^()\n]{0,40}\)|[ \t](?:to|for|of|in|with)[ \t](?!the form)[^.:=\n]{0,60}?)?[ \t*_]{0,4}[:=]"
     r"|[ \t]+(?=\$?[A-Za-z](?:_\w)?\s{0,2}=)"  # answer x = 5
     r"|[ \t*_]{0,8}\n"  # the heading "Final answer" on a line of its own
     r")[ \t:*_=]*",

@@ -152,7 +152,7 @@ def _same(answer: str, gold_unit: str, tolerance: float | None, given: str) -> D
 
 
 _LETTER = re.compile(
-    r"(?:\\text\w*|\\math\w*)?\{? ?(?:\((?P<round>[A-Z])\)|(?P<bare>[A-Z])(?=[.):]))[.):]? ?\}?(?P<space>[ :.)}]*)(?P<value>.*)"
+    r"(?:\\text\w*|\\math\w*)?\{? ?(?:\((?P<round>[A-Z])\)|(?P<bare>[A-Z])(?=[.):]))[.):]? ?\}?[ :.)}]*(?P<value>.*)"
 )
 
 
@@ -205,11 +205,11 @@ def _clocks(answer: str, given: str) -> Decision | None:
     if one is None and other is None:
         return None
     if one is None or other is None:
-        parts = (one or other or ("", ""))[0].split(":")
+        terms = (one or other or ("", ""))[0].split(":")
         number = read_number(given if other is None else answer)
-        if number is None or len(parts) != 2 or not Fraction(parts[1]):
+        if number is None or len(terms) != 2 or not Fraction(terms[1]):
             return None if number is None else Decision(False, "ratio")
-        return Decision(number.value == Fraction(parts[0]) / Fraction(parts[1]), "ratio")
+        return Decision(number.value == Fraction(terms[0]) / Fraction(terms[1]), "ratio")
     (parts, half), (given_parts, given_half) = one, other
     if half or given_half:
         return Decision(_minutes(parts, half, given_half) == _minutes(given_parts, given_half, half), "time")
@@ -229,7 +229,7 @@ def _minutes(parts: str, half: str, other_half: str) -> Fraction:
     hour, *rest = (Fraction(part) for part in parts.split(":"))
     if (half or (other_half if hour <= 12 else "")) and hour <= 12:
         hour = hour % 12 + (12 if (half or other_half) == "p" else 0)
-    return hour * 60 + sum(value / 60**power for power, value in enumerate(rest))
+    return hour * 60 + sum((value / 60**power for power, value in enumerate(rest)), Fraction(0))
 
 
 def _moduli(answer: str, gold_unit: str, tolerance: float | None, given: str) -> Decision | None:
@@ -364,8 +364,8 @@ def _based(answer: str, given: str) -> Decision | None:
 
 
 def _same_numbers(one: Number, other: Number) -> bool:
-    """Exact values exactly; where one is a decimal, at math-verify's six decimals and as many more as a small number has
-    zeros, so that 1e-8 and 2e-8 do not both round to 0."""
+    """Exact values exactly; where one is a decimal, at math-verify's six decimals and as many more as a small number
+    has zeros, so that 1e-8 and 2e-8 do not both round to 0."""
     if not one.decimal and not other.decimal:
         return one.value == other.value
     decimals = _rounding([one, other])

@@ -52,7 +52,7 @@ class Gold:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Gold":
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        return cls(tuple(fields["answers"]), tuple(fields["tolerances"]), tuple(fields["units"]), str(fields["raw"]))
 
 
 def read_gold(row: Mapping[str, Any], fields: Mapping[str, str], style: str) -> Gold:
@@ -130,7 +130,7 @@ def _text(value: Any, column: str) -> str:
 
 def _tolerances(row: Mapping[str, Any], count: int) -> tuple[float, ...]:
     """The distances of column `error`, one an answer: a number, a text of one or several, or a list of them."""
-    error = row.get("error")
+    error: Any = row.get("error")
     error = error.tolist() if hasattr(error, "tolist") else error
     if error is None or error in ("", []):
         return ()

@@ -140,7 +140,8 @@ _MODULUS = re.compile(
 _ELLIPSIS = re.compile(r"(?<=\d)\.{3,}")
 _CURRENCY = re.compile(r"(?:US|USD|AU|CA|HK|Rs\.?|RMB|EUR|\\text\s?\{\s*(?:Rs\.?|USD|\\\$)\s*\})\s?(?:\\?\$)?(?=[\d.])")
 _NO_SOLUTION = re.compile(
-    r"(?:\\text\s?\{)? ?(?:there (?:are|is) )?(?:no (?:real |integer |such )?(?:solutions?|roots?)(?: exists?)?|(?:the )?empty set) ?\}?",
+    r"(?:\\text\s?\{)? ?(?:there (?:are|is) )?(?:no (?:real |integer |such )?(?:solutions?|roots?)"
+    r"(?: exists?)?|(?:the )?empty set) ?\}?",
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"(?:=|\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|\\therefore|:) ?")
@@ -208,8 +209,7 @@ def _undecorated(text: str) -> str:
     if "\\" in text and ("{" in text or "color" in text):
         kept: list[str] = []
         open_braces: list[bool] = []  # whether the brace goes with a decoration
-        position = 0
-        decorated = False
+        position, behind = 0, -1  # behind: where the last decoration ended, -1 where something followed it
         for match in _DECORATION.finditer(text):
             found = match[0]
             if match.start() < position:
@@ -217,19 +217,19 @@ def _undecorated(text: str) -> str:
             kept.append(text[position : match.start()])
             position = match.end()
             if found == "{":
-                drops = decorated and position - 1 == behind and not "".join(kept[-2:]).rstrip().endswith(("^", "_"))
+                drops = position - 1 == behind and not "".join(kept[-2:]).rstrip().endswith(("^", "_"))
                 open_braces.append(drops)
                 kept.append("" if drops else "{")
             elif found == "}":
                 drops = open_braces.pop() if open_braces else False
                 kept.append("" if drops else "}")
             elif len(found) > 2 and found[1].isalpha():
-                decorated, behind = True, position
+                behind = position
                 kept.append(" " if kept and kept[-1][-1:].isalnum() and text[position : position + 1].isalnum() else "")
                 continue
             else:
                 kept.append(found)
-            decorated = False
+            behind = -1
         text = "".join(kept) + text[position:]
     while text.startswith("{") and text.endswith("}") and _closes(text) == len(text) - 1:
         text = text[1:-1].strip()

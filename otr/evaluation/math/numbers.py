@@ -40,9 +40,9 @@ def read_number(text: str) -> Number | None:
     if not text or len(text) > _LONGEST_NUMBER:
         return None
     if match := _MIXED.fullmatch(text):
-        sign, whole, *parts = match.groups()
-        above, below = (int(part) for part in parts if part)
-        return _divide((-1 if sign == "-" else 1) * (int(whole) * below + above), below, False)
+        minus, whole, *parts = match.groups()
+        top, bottom = (int(part) for part in parts if part)
+        return _divide((-1 if minus == "-" else 1) * (int(whole) * bottom + top), bottom, False)
     if THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
     text = text.replace(" ", "")
@@ -53,9 +53,9 @@ def read_number(text: str) -> Number | None:
         above, below = match[2] or match[4], match[3] or match[5]
         return _divide(sign * Fraction(above), Fraction(below), "." in text)
     if match := _REPEATING.fullmatch(text):
-        sign, whole, fixed, *bars, bracket = match.groups()
+        minus, whole, fixed, *bars, bracket = match.groups()
         repeated = bars[0] or bracket or "".join(part or "" for part in bars[1:])
-        return _read_repeating(sign, whole, fixed, repeated)
+        return _read_repeating(minus, whole, fixed, repeated)
     if match := _ELLIPSIS.fullmatch(text):
         return _read_ellipsis(*match.groups())
     return None

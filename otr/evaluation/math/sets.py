@@ -21,7 +21,8 @@ _SURE = re.compile(
     r"|[\[\]]|\\infty|all real|\\\{[^{}]*[|:]"
 )
 _BUILDER = re.compile(
-    r"(?:\\left)?\\\{ ?(?P<name>\\?[A-Za-z]+) ?(?P<domain>\\in ?[^|:]{1,40})?(?:\||:|\\text\{ ?such that ?\}) ?(?P<body>.+?) ?(?:\\right)?\\\}"
+    r"(?:\\left)?\\\{ ?(?P<name>\\?[A-Za-z]+) ?(?P<domain>\\in ?[^|:]{1,40})?"
+    r"(?:\||:|\\text\{ ?such that ?\}) ?(?P<body>.+?) ?(?:\\right)?\\\}"
 )
 _MEMBER = re.compile(r"(?P<name>\\?[A-Za-z](?:\([A-Za-z]\))?) ?\\in (?P<set>.+)")
 _NAMED = {

@@ -17,7 +17,7 @@ from otr.evaluation.math.numbers import read_number
 
 # name: (size, powers of the base quantities), SI prefixes apart
 _BASE: dict[str, tuple[Fraction, dict[str, int]]] = {}
-_PREFIXED = set()
+_PREFIXED: set[str] = set()
 
 
 def _define(names: str, size: Fraction | int | str, prefixed: bool = False, **powers: int) -> None:
@@ -274,7 +274,8 @@ _FOREIGN = re.compile(r"(?=[\u0400-\U0010ffff])[^\W\d_](?:(?=[\u0400-\U0010ffff]
 _DEGREES = re.compile(r"\s?\^\\circ\s?(?:\\text\{ ?)?([CF]?)(?: ?\})?$")
 _TRAILING_WORD = re.compile(r"(?<=[\d}\)\w]) ?(?:(?:square |cubic |sq\.? )?units?)(?:\^\{?\d\}?)?$")
 _TRAILING_UNIT = re.compile(  # 20\pi cm^2
-    r" (?P<unit>(?:square |cubic |sq\.? )?[A-Za-z]{2,12}(?:\^(?:\d|\{-?\d\}))?(?: ?/ ?[A-Za-z]{1,9}(?:\^(?:\d|\{-?\d\}))?)?)$"
+    r" (?P<unit>(?:square |cubic |sq\.? )?[A-Za-z]{2,12}(?:\^(?:\d|\{-?\d\}))?"
+    r"(?: ?/ ?[A-Za-z]{1,9}(?:\^(?:\d|\{-?\d\}))?)?)$"
 )
 _ENDS_EXPRESSION = re.compile(r"(?:[\d)}]|\\[A-Za-z]{1,20}) ?$")
 # Words that say more of a number than what it counts.

@@ -7,6 +7,7 @@ from benchmark_rows import BENCHMARKS, Benchmark
 
 from otr.errors import UserError
 from otr.evaluation.math.gold import Gold, read_gold
+from otr.evaluation.math.units import unit
 
 ANSWER = {"answer": "answer"}
 
@@ -66,8 +67,22 @@ def test_a_row_may_say_whether_a_comma_separates_thousands() -> None:
 
 def test_tolerance_and_unit() -> None:
     gold = listed(["2.5"], error="1e-1", unit=r"\text{ minutes}")
-    assert (gold.tolerance, gold.unit) == (0.1, "min")
-    assert listed(["45"], error=None, unit=None) == Gold(("45",), None, "", "45")
+    assert gold.tolerances == (0.1,)
+    assert unit(gold.unit(0)) == unit("minutes")
+    assert listed(["45"], error=None, unit=None) == Gold(("45",), raw="45")
+
+
+@pytest.mark.parametrize(
+    ("error", "tolerances"),
+    [("1e-1", (0.1, 0.1)), ("1e-1,2e-1", (0.1, 0.2)), ([0.1, 0.2], (0.1, 0.2)), (0.5, (0.5, 0.5)), ("", ()), ([], ())],
+)
+def test_a_tolerance_for_all_answers_or_one_an_answer(error: object, tolerances: tuple[float, ...]) -> None:
+    assert listed(["2.5,3.5"], is_multiple_answer=True, error=error).tolerances == tolerances
+
+
+def test_every_answer_has_its_own_unit() -> None:
+    gold = listed(["3 meters, 4 seconds"], is_multiple_answer=True)
+    assert (gold.answers, gold.units) == (("3", "4"), ("meters", "seconds"))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +100,7 @@ def test_tolerance_and_unit() -> None:
         ({"answer": []}, "list", "found []"),
         ({"answer": ["5"], "error": "some"}, "list", "column 'error': a distance of 0 or more is needed, found 'some'"),
         ({"answer": ["5"], "error": "-1"}, "list", "column 'error'"),
+        ({"answer": ["5"], "error": "1,2"}, "list", "column 'error': one distance or 1 are needed, as many as answers"),
         ({"answer": ["5"], "unit": 3}, "list", "column 'unit': text is needed, found 3"),
         ({"answer": "5"}, "boxd", "answer style: found 'boxd', allowed are plain, after-hashes, boxed, list"),
     ],

@@ -20,6 +20,11 @@ def listed(answer: str, **columns: object) -> Gold:
     return read_gold({"answer": [answer], **columns}, {"answer": "answer"}, "list")
 
 
+def equal(answer: str) -> dict[str, object]:
+    """A question for the pool: whether an answer is 7."""
+    return {"ask": "equal", "gold": plain("7").to_dict(), "answer": answer}
+
+
 def boxed(answer: str) -> str:
     return rf"... hence the answer is $\boxed{{{answer}}}$."
 
@@ -131,9 +136,9 @@ def test_reasons() -> None:
         ]
     )
     assert verdicts == [
-        Verdict(True, "18", "anchor", "same"),
-        Verdict(True, r"\sqrt{324}", "boxed", "equal"),
-        Verdict(False, "17", "last-number", "different"),
+        Verdict(True, "18", "anchor", "same", plain=True),
+        Verdict(True, r"\sqrt{324}", "boxed", "equal", plain=True),
+        Verdict(False, "17", "last-number", "different", plain=False),
         Verdict(False, "", "none", "no-answer"),
         Verdict(False, "18", "boxed", "truncated"),
     ]
@@ -156,7 +161,7 @@ def test_nothing_is_started_where_nothing_needs_math_verify() -> None:
         "subprocess.Popen = refuse\n"
         "from otr.evaluation.math.gold import Gold\n"
         "from otr.evaluation.math.verdicts import grade\n"
-        "assert grade([(Gold(('18',)), 'The answer is 18.', False)], workers=2)[0].correct\n"
+        "assert grade([(Gold(('18',), raw='18'), 'The answer is 18.', False)], workers=2)[0].correct\n"
         "heavy = {'torch', 'transformers', 'vllm', 'math_verify', 'sympy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -194,7 +199,7 @@ def test_no_text_takes_long_or_reaches_another() -> None:
         spent, (hostile, other) = seconds(text, "8")
         assert spent < 5 + 3 * starting, text[:40]
         assert not hostile.correct
-        assert other == Verdict(False, "8", "boxed", "different"), text[:40]
+        assert other == Verdict(False, "8", "boxed", "different", plain=False), text[:40]
 
 
 def test_time_limit_costs_one_item_and_order_is_kept() -> None:
@@ -209,24 +214,22 @@ def test_time_limit_costs_one_item_and_order_is_kept() -> None:
 
 
 def test_an_idle_process_takes_over_what_an_ended_one_leaves() -> None:
-    work = pool._Work([{"gold": plain("7").to_dict(), "answer": "7", "raw": False}])
+    work = pool._Work([equal("7")])
     idle = pool._Process(pool.SECONDS, pool.MEMORY)
     try:
         (number,) = work.batch()
         assert idle.receive(work) and idle.send(work)  # nothing to do yet
         work.waiting.append(number)  # as a process that ended gives it back
         assert idle.send(work) and idle.receive(work)
-        assert work.replies == [pool.Reply(correct=True)]
+        assert work.replies == [pool.Reply(True, "number")]
     finally:
         idle.end()
 
 
 def test_memory_limit_holds() -> None:
-    question = {"gold": plain("7").to_dict(), "answer": "3^{10^{8}}", "raw": False}
-    fine = {"gold": plain("7").to_dict(), "answer": "6+1", "raw": False}
-    replies = pool.judge([question, fine], 1, seconds=2.0, memory=512 * 1024**2)
-    assert not replies[0].correct
-    assert replies[1] == pool.Reply(correct=True)
+    replies = pool.judge([equal("3^{10^{8}}"), equal("6+1")], 1, seconds=2.0, memory=512 * 1024**2)
+    assert not replies[0].yes
+    assert replies[1] == pool.Reply(yes=True)
 
 
 def test_a_killed_process_costs_its_item(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,14 +244,19 @@ def test_a_killed_process_costs_its_item(monkeypatch: pytest.MonkeyPatch) -> Non
         return alive
 
     monkeypatch.setattr(pool._Process, "send", send_and_kill)
-    questions = [{"gold": plain("7").to_dict(), "answer": f"\\sqrt{{{n}}}", "raw": False} for n in (49, 49, 49)]
-    replies = pool.judge(questions, 1)
-    assert replies == [pool.Reply(False, "crash"), pool.Reply(True), pool.Reply(True)]
+    questions = [equal(rf"\sqrt{{{number}}}") for number in (49, 49, 49)]
+    assert pool._ask(questions, 1, pool.SECONDS, pool.MEMORY) == [
+        pool.Reply(False, failed="crash"),
+        pool.Reply(True),
+        pool.Reply(True),
+    ]
+    killed.clear()
+    assert pool.judge(questions, 1) == [pool.Reply(True)] * 3  # what failed is asked once more
 
 
 def test_a_process_that_never_comes_up_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="otr.evaluation.math.equality does not start"):
-        pool.judge([{"gold": plain("7").to_dict(), "answer": "x", "raw": False}], 1, memory=1024**2)
+        pool.judge([equal("x")], 1, memory=1024**2)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.file)
