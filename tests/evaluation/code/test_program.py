@@ -1,8 +1,10 @@
 """Which program is taken from a completion, and that no text takes long."""
 
 import time
+from typing import Any
 
 import pytest
+from evalplus.sanitize import sanitize
 
 from otr.evaluation.code.program import Program, extract
 
@@ -79,3 +81,64 @@ def test_a_million_characters_take_well_under_a_second(text: str) -> None:
     for scorer in ("humaneval", "mbpp"):
         chat(text, scorer)
     assert time.process_time() - started < 1
+
+
+GIVEN = "from typing import List\n\n\ndef helper(x):\n    return x + 1\n\n\n"
+LISTED = {"prompt": f'{GIVEN}def double(xs: List[int]) -> List[int]:\n    """Twice."""\n', "entry_point": "double"}
+FUNCTION = "def double(xs: List[int]) -> List[int]:\n    return [2 * x for x in xs]\n"
+WITH_HELPER = "def double(xs: List[int]) -> List[int]:\n    return [helper(x) + x - 1 for x in xs]\n"
+WITH_MATH = "def double(xs):\n    return [int(math.floor(2 * x)) for x in xs]\n"
+SHAPES = {
+    "fence": f"```python\n{FUNCTION}```",
+    "helper of the prompt": f"```python\n{WITH_HELPER}```",
+    "own import": f"```python\nfrom typing import List\n{FUNCTION}```",
+    "tilde": f"~~~python\n{FUNCTION}~~~\nok",
+    "closing only": f"{FUNCTION}```\nThis doubles.",
+    "closing only, prose before": f"Here it is:\n\n{FUNCTION}```\nThis doubles.",
+    "imports in an earlier block": f"First:\n```python\nimport math\n```\nThen:\n```python\n{WITH_MATH}```\nDone",
+    "imports earlier, parenthesised": "First:\n```python\nfrom math import (\n    floor,\n    ceil as c,\n)\n```\nThen:\n"
+    "```python\ndef double(xs):\n    return [c(floor(2*x)) for x in xs]\n```",
+    "helper in an earlier block": "```python\ndef twice(x):\n    return 2*x\n```\nand\n"
+    "```python\ndef double(xs):\n    return [twice(x) for x in xs]\n```",
+    "plain text": f"{FUNCTION}\nThis function doubles.",
+    "prose both sides": f"Sure! Here you go:\n\n{FUNCTION}\nThis function doubles every number. It's easy.",
+    "future": f"```python\nfrom __future__ import annotations\n{FUNCTION}```",
+    "example after": f"```python\n{FUNCTION}```\n```python\nprint(double([1]))\n```",
+    "missing library": f"```\npip install numpy\n```\n```python\n{FUNCTION}```",
+    "decorated": "```python\nimport functools\n\n@functools.lru_cache(None)\n"
+    "def f(x):\n    return 2*x\n\ndef double(xs):\n    return [f(x) for x in xs]\n```",
+    "crlf": f"```python\n{FUNCTION}```".replace("\n", "\r\n"),
+    "turn": f"```python\n{FUNCTION}```\nuser\nAnother\nassistant\n```python\ndef double(xs):\n    return 1\n```",
+    "body only": "```python\n    return [2 * x for x in xs]\n```",
+    "class wrapper, global": f"```python\nLIMIT: int = 2\n{FUNCTION.replace('2 *', 'LIMIT *')}```",
+    "unclosed": f"```python\n{FUNCTION}",
+    "two defs closing only": f"import math\n\ndef g(x):\n    return 2*x\n\n{FUNCTION}```\n",
+    "closing tilde only": f"{FUNCTION}~~~\nThis doubles.",
+    "bare pair after code": f"{FUNCTION}\nExample:\n```\ndouble([1])\n```",
+}
+
+
+def runs(program: str) -> bool:
+    names: dict[str, Any] = {}
+    try:
+        exec(program, names)
+        return bool(names["double"]([1, 2]) == [2, 4])
+    except Exception:
+        return False
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_programs_run_as_the_model_meant_them(shape: str) -> None:
+    assert runs(extract(SHAPES[shape], LISTED, "humaneval", "chat", ()).text)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_program_that_evalplus_would_save_is_lost(shape: str) -> None:
+    """evalplus's sanitizer, with what the prompt gave in front: what runs behind it runs here."""
+    saved = f"{GIVEN}{sanitize(SHAPES[shape], 'double')}"
+    assert runs(extract(SHAPES[shape], LISTED, "humaneval", "chat", ()).text) or not runs(saved)
+
+
+def test_a_wrong_program_stays_wrong() -> None:
+    for shape in ("fence", "closing only", "tilde", "prose both sides"):
+        assert not runs(extract(SHAPES[shape].replace("2 * x", "3 * x"), LISTED, "humaneval", "chat", ()).text)
