@@ -96,7 +96,7 @@ SHAPES = {
     "closing only": f"{FUNCTION}```\nThis doubles.",
     "closing only, prose before": f"Here it is:\n\n{FUNCTION}```\nThis doubles.",
     "imports in an earlier block": f"First:\n```python\nimport math\n```\nThen:\n```python\n{WITH_MATH}```\nDone",
-    "imports earlier, parenthesised": "First:\n```python\nfrom math import (\n    floor,\n    ceil as c,\n)\n```\nThen:\n"
+    "earlier, parenthesised": "First:\n```python\nfrom math import (\n    floor,\n    ceil as c,\n)\n```\nThen:\n"
     "```python\ndef double(xs):\n    return [c(floor(2*x)) for x in xs]\n```",
     "helper in an earlier block": "```python\ndef twice(x):\n    return 2*x\n```\nand\n"
     "```python\ndef double(xs):\n    return [twice(x) for x in xs]\n```",
