@@ -24,7 +24,7 @@ c_i / k, n the number of problems:
                           their limit have no vote
     truncated, no_answer  shares cut at the token limit, and without an answer
     interval              95 % of mean_at_k, in percent: Wilson's, with as many completions as would have this
-                          standard_error if they were independent (otr.intervals), so none of n has one too
+                          standard_error if they were independent (otr.evaluation.intervals), so none of n has one too
     undecided             the share that could not be decided within limits of time and memory (counted as wrong)
     bounds                mean_at_k with every undecided one wrong, and with every one right
     plain                 the share that math-verify by itself accepts, truncated ones and those without an answer apart
@@ -38,9 +38,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from otr.evaluation.intervals import clustered
 from otr.evaluation.math.notation import key
 from otr.evaluation.math.verdicts import Verdict
-from otr.intervals import clustered
 
 _HOW = ("boxed", "anchor", "last-number", "none")
 
