@@ -1,15 +1,17 @@
-"""The stages of the project as subcommands: `otr train ...` is `python -m otr.train ...`.
+"""The stages of the project as subcommands: `otr train ...` runs the module otr.train, and so on.
 
     otr                                   this list
+    otr --version
     otr train --help                      a stage's options, with units and defaults
-    otr show results/micro/train/small/otr
+    otr show results/micro                every score, and what they say
 
 Snakemake calls the stages in their order (`snakemake --cores all`); each can be run by hand as well.
-Exit status: 0 done, 1 a failure, 2 something the user can mend (one line says what).
+Exit status: 0 done, 1 a failure, 2 something the user can fix (one line says what).
 """
 
 import runpy
 import sys
+from importlib.metadata import version
 
 STAGES = {
     "Rows": {
@@ -32,7 +34,7 @@ STAGES = {
         "table": ("otr.tables", "a table in Markdown, CSV and LaTeX; also: comparison, audit, figure2"),
         "report": ("otr.report", "everything of an experiment on one HTML page"),
         "plan": ("otr.plan", "jobs, hours, memory and disk of an experiment, before paying for them"),
-        "show": ("otr.show", "a score, sample, run or table in readable form"),
+        "show": ("otr.show", "scores, completions, runs and tables in readable form; compares two runs"),
     },
 }
 """Groups of subcommands: name -> (module, what it makes)."""
@@ -56,6 +58,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
+        return
+    if arguments[0] in ("-V", "--version"):
+        print(f"otr {version('otr')}")
         return
     module = modules().get(arguments[0])
     if module is None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 
 import pytest
@@ -20,6 +21,11 @@ def test_the_list_names_every_stage() -> None:
     assert run.returncode == 0
     assert all(f"  {name} " in run.stdout for name in modules())
     assert all(find_spec(module) for module in modules().values())
+
+
+def test_the_version_is_the_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert otr("--version").stdout == f"otr {project['version']}\n"
 
 
 def test_every_stage_of_the_workflow_is_listed() -> None:

@@ -386,8 +386,13 @@ class Experiment(Block):
         return [f"{model}/{run}/{name}" for model in layout.models for run in runs for name in layout.benchmarks]
 
     def figure2_runs(self) -> list[tuple[str, str]]:
-        """(model, run) of each training that Figure 2 shows."""
-        return self.figure2.runs if self.figure2 else []
+        """(model, run) of each training that Figure 2 shows: of a row that a table has, those of all seeds."""
+        tabled = {(model, row) for table in self.tables.values() for model in table.models for row in table.rows}
+        return [
+            (model, run)
+            for model, row in (self.figure2.runs if self.figure2 else [])
+            for run in (self.runs(row) if (model, row) in tabled else [row])
+        ]
 
     def labels(self) -> dict[str, str]:
         """Names as printed: of models, benchmarks, runs."""

@@ -1,6 +1,6 @@
 """Overlap of a training subset with the test problems: which of them the model may have seen while it was tuned.
 
-    python -m otr.data.overlap --experiment workflow/experiments/micro.yaml --dataset expert \\
+    otr overlap --experiment workflow/experiments/micro.yaml --dataset expert \\
         --train results/micro/data/expert/train.parquet --problems results/micro/problems \\
         --out results/micro/data/expert/overlap.json
 
@@ -276,7 +276,7 @@ def training_rows(file: Path) -> Iterator[Row]:
         for batch in parquet.ParquetFile(file).iter_batches(256, columns=["id", "problem", "response"]):
             yield from batch.to_pylist()
     except FileNotFoundError:
-        raise UserError(f"--train: {file}: no such file; run `python -m otr.data.subsample` first") from None
+        raise UserError(f"--train: {file}: no such file; run `otr subset` first") from None
     except (OSError, ValueError) as error:
         raise UserError(f"--train: {file}: not readable as a training subset ({error})") from None
 
@@ -287,7 +287,7 @@ def _check(option: str, name: str, known: list[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.data.overlap", __doc__)
+    stage = Stage("otr overlap", __doc__)
     stage.add("--dataset", required=True, help="a data set of the experiment")
     stage.add("--train", required=True, type=Path, help="train.parquet of the data set")
     stage.add("--problems", required=True, type=Path, help="folder with <benchmark>/problems.jsonl")

@@ -150,7 +150,12 @@ def token_counter(checkpoint: Path) -> CountTokens:
     return lambda texts: [len(found.ids) for found in encode(texts, add_special_tokens=False)]
 
 
-def _summary(dataset: Dataset, available: int, lengths: list[int], seed: int) -> Row:
+BINS = 32
+"""Of the finer histogram, which shows the choice: a length-uniform subset fills its own intervals alike."""
+
+
+def _summary(dataset: Dataset, available: int, lengths: list[int], counted: list[int], seed: int) -> Row:
+    """lengths: of the chosen examples; counted: of the source's rows that they were chosen from by length."""
     tokens = sorted(lengths)
     whole = Lengths(maximum=max(tokens[-1], 16), intervals=16)
     edges = (dataset.lengths or whole).edges
@@ -166,13 +171,28 @@ def _summary(dataset: Dataset, available: int, lengths: list[int], seed: int) ->
             "total": sum(tokens),
             "edges": edges,
             "histogram": [counts[number] for number in range(1, len(edges))],
+            "fine": _fine(tokens, sorted(counted)),
         },
         "settings": dataset.model_dump(mode="json"),
     }
 
 
+def _fine(subset: list[int], source: list[int]) -> Row:
+    """Both histograms over the same bins, up to the longest example or all but a hundredth of the source."""
+    highest = max(subset[-1], source[len(source) * 99 // 100] if source else 0, BINS)
+    edges = [round(number * highest / BINS) for number in range(BINS + 1)]
+    counts = [Counter(bisect_left(edges, length) for length in lengths) for lengths in (subset, source)]
+    return {
+        "edges": edges,
+        **{
+            name: [found[number] for number in range(1, BINS + 1)] if total else []
+            for name, found, total in zip(("subset", "source"), counts, (subset, source), strict=True)
+        },
+    }
+
+
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.data.subsample", __doc__)
+    stage = Stage("otr subset", __doc__)
     stage.add("--dataset", required=True, help="a data set of the experiment")
     stage.add_folders()
     stage.add("--tokenizer", required=True, type=Path, help="checkpoint whose tokenizer counts lengths")
@@ -184,12 +204,15 @@ def main(arguments: list[str] | None = None) -> None:
         title = f"subset {options.dataset}"
         ids = usable(dataset, folders, title)
 
+        counted: list[int] = []
+
         def count(wanted: list[int]) -> list[int]:
             found: dict[int, int] = {}
             with Progress(title, len(wanted), "rows tokenized") as progress:
                 for batch in with_tokens(examples(dataset, folders), set(wanted), count_tokens):
                     found.update((row["id"], row["tokens"]) for row in batch)
                     progress.update(len(batch))
+            counted.extend(found.values())
             return [found[id] for id in wanted]
 
         try:
@@ -200,7 +223,7 @@ def main(arguments: list[str] | None = None) -> None:
             folder.mkdir()
             texts = with_tokens(examples(dataset, folders), chosen, count_tokens)
             lengths = _write(folder / "train.parquet", texts, dataset.id is not None)
-            _describe(folder, _summary(dataset, len(ids), lengths, experiment.seed), options.dataset)
+            _describe(folder, _summary(dataset, len(ids), lengths, counted, experiment.seed), options.dataset)
         stage.done(f"{title}: {len(chosen)} of {len(ids)} examples, at most {memory.peak() / 1e9:.1f} GB")
 
 

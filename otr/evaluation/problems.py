@@ -4,7 +4,7 @@
 
 The problem is what is asked, options and all; what the judge needs stands beside it.
 
-`python -m otr.evaluation.problems` writes problems.jsonl and, beside it, demonstrations.jsonl: the worked examples
+`otr problems` writes problems.jsonl and, beside it, demonstrations.jsonl: the worked examples
 that the base protocol puts in front ({"problem", "solution"}; no lines for a 0-shot benchmark).
 """
 
@@ -94,7 +94,7 @@ def demonstrations(few_shot: config.FewShot | None, folders: Folders) -> list[Ro
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.evaluation.problems", __doc__)
+    stage = Stage("otr problems", __doc__)
     stage.add("--benchmark", required=True, help="a benchmark of the experiment")
     stage.add_folders()
     stage.add("--out", required=True, type=Path, help="folder for problems.jsonl and demonstrations.jsonl")

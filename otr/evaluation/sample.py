@@ -217,7 +217,7 @@ def _visible_devices() -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    stage = Stage("python -m otr.evaluation.sample", __doc__)
+    stage = Stage("otr sample", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--run", required=True, help="base, or a method of the experiment")
     stage.add("--benchmarks", required=True, nargs="+", help="benchmarks of the experiment")

@@ -9,7 +9,9 @@ models. The upper row shows gt_count: of the K tokens drawn at a position, how m
 the step's trained tokens (for SFT too, where it is measured and changes nothing). The lower row shows the mean negative
 log-likelihood of the same tokens, which the paper infers from the upper (section 4.4) and never shows.
 
-Colours are Okabe and Ito's, told apart with any colour vision; line styles and markers do the same in grey print.
+A panel is a model, a colour a method, the same as in the report. Several training seeds of a method are a band from the
+least to the greatest of their smoothed curves around their mean; of a single training every step is a thin line behind
+the smoothed one. Line styles and markers tell methods apart in grey print.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otr.config import Experiment, Figure2
+from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
 from otr.errors import UserError
-from otr.figures.plots import save
+from otr.figures.plots import METHOD_COLOURS, save
 from otr.files import Row, read_jsonl
 
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's palette without its yellow, which is too pale for a line on white."""
 STYLES = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 2)), (0, (1, 3)))
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 MARKS = 8
@@ -36,9 +36,19 @@ Run = tuple[str, str]
 
 @dataclass(frozen=True)
 class Curve:
+    """A method's trainings of one model, a list of steps each."""
+
     label: str
-    metrics: list[Row]
+    trainings: list[list[Row]]
     look: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    samples: int
+    """K: how many tokens are drawn at a position."""
+    curves: list[Curve]
 
 
 def read_metrics(results: Path, experiment: str, runs: Sequence[Run]) -> dict[Run, list[Row]]:
@@ -70,26 +80,40 @@ def window_of(steps: int) -> int:
     return 2 * (steps // (2 * WINDOWS)) + 1
 
 
-def curves(
-    figure: Figure2, metrics: Mapping[Run, list[Row]], labels: Mapping[str, str], betas: Mapping[str, float]
-) -> tuple[list[Curve], list[Curve]]:
-    """Of both panels, less the runs without metrics. In b a model keeps its colour and a method its line and marker."""
-    looks = [
-        {"color": colour, "linestyle": style, "marker": marker}
-        for colour, style, marker in zip(COLOURS, STYLES, MARKERS, strict=True)
+def panels(experiment: Experiment, metrics: Mapping[Run, list[Row]]) -> list[Panel]:
+    """Values of β on one model, then each model with its methods, less what is not finished. A model whose methods the
+    first panel shows already has no second one."""
+    figure, labels = experiment.figure2, experiment.labels()
+    if figure is None:
+        return []
+    shown = [(f"(a) values of β, {labels[figure.a.model]}", figure.a.model, figure.a.runs)]
+    shown += [
+        (f"(b) {labels[model]}", model, figure.b.runs)
+        for model in figure.b.models
+        if model != figure.a.model or not set(figure.b.runs) <= set(figure.a.runs)
     ]
-    a = [
-        Curve(_with_beta(labels[run], betas.get(run)), metrics[figure.a.model, run], look)
-        for run, look in zip(figure.a.runs, looks, strict=False)
-        if (figure.a.model, run) in metrics
+    made = [
+        Panel(title, experiment.methods[rows[0]].samples, _curves(experiment, model, rows, metrics))
+        for title, model, rows in shown
     ]
-    b = [
-        Curve(f"{labels[model]}, {labels[run]}", metrics[model, run], look | {"color": colour})
-        for model, colour in zip(figure.b.models, COLOURS, strict=False)
-        for run, look in zip(figure.b.runs, looks, strict=False)
-        if (model, run) in metrics
-    ]
-    return a, b
+    return [panel for panel in made if panel.curves]
+
+
+def _curves(experiment: Experiment, model: str, rows: Sequence[str], metrics: Mapping[Run, list[Row]]) -> list[Curve]:
+    places = [BASE_RUN, BASE_TUNED_RUN, *experiment.methods]
+    found = []
+    for row in rows:
+        trainings = [metrics[model, run] for run in experiment.runs(row) if (model, run) in metrics]
+        method, place = experiment.methods[row], places.index(row)
+        look = {
+            "color": METHOD_COLOURS[place % len(METHOD_COLOURS)],
+            "linestyle": STYLES[place % len(STYLES)],
+            "marker": MARKERS[place % len(MARKERS)],
+        }
+        beta = method.beta if method.objective == "otr" else None
+        if trainings:
+            found.append(Curve(_with_beta(method.label, beta), trainings, look))
+    return found
 
 
 def _with_beta(label: str, beta: float | None) -> str:
@@ -102,50 +126,61 @@ def write(experiment: Experiment, results: Path, out: Path) -> list[Run]:
 
     UserError when the experiment has no figure2, or none of its runs is finished.
     """
-    figure, labels = experiment.figure2, experiment.labels()
-    if figure is None:
+    if experiment.figure2 is None:
         raise UserError(f"experiment '{experiment.name}': has no figure2; add one to its file")
-    metrics = read_metrics(results, experiment.name, figure.runs)
-    betas = {name: method.beta for name, method in experiment.methods.items() if method.objective == "otr"}
-    a, b = curves(figure, metrics, labels, betas)
-    titles = f"(a) values of β, {labels[figure.a.model]}", "(b) models"
-    samples = [experiment.methods[runs[0]].samples for runs in (figure.a.runs, figure.b.runs)]
+    wanted = experiment.figure2_runs()
+    metrics = read_metrics(results, experiment.name, wanted)
     for kind in ("png", "svg"):
-        save(_draw((a, b), titles, samples), out / f"figure2.{kind}", dpi=160)
-    return [run for run in figure.runs if run not in metrics]
+        save(_draw(panels(experiment, metrics)), out / f"figure2.{kind}", dpi=160)
+    return [run for run in wanted if run not in metrics]
 
 
-def _draw(panels: tuple[list[Curve], list[Curve]], titles: tuple[str, str], samples: Sequence[int]) -> Any:
+def _draw(shown: Sequence[Panel]) -> Any:
     import matplotlib.pyplot as plt
 
-    window = window_of(max(len(curve.metrics) for panel in panels for curve in panel))
+    every = [training for panel in shown for curve in panel.curves for training in curve.trainings]
+    window = window_of(max(map(len, every)))
+    size = (2.6 + 3.6 * len(shown), 5.6)
     figure, grid = plt.subplots(
-        2, 2, figsize=(10, 6.8), layout="constrained", sharex="col", height_ratios=(1.6, 1), squeeze=False
+        2, len(shown), figsize=size, layout="constrained", sharex="col", height_ratios=(1.6, 1), squeeze=False
     )
-    for column, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+    for column, panel in enumerate(shown):
         for axes, key in zip(grid[:, column], ("gt_count", "nll"), strict=True):
-            _plot(axes, panel, key, window)
-        grid[0, column].set_title(title)
-        grid[0, column].set_ylabel(f"ground-truth tokens\namong {samples[column]} drawn, mean per token")
-        grid[1, column].set_ylabel("negative log-likelihood,\nnats per token")
+            _plot(axes, panel.curves, key, window)
+        grid[0, column].set_title(panel.title, fontsize=10)
         grid[1, column].set_xlabel("optimizer step")
-        if panel:
-            grid[1, column].legend(
-                loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2, frameon=False, handlelength=4, fontsize=9
-            )
-    figure.supxlabel(f"Thin: every step. Thick: centred moving mean over {window} steps.", fontsize=9)
+    grid[0, 0].set_ylabel(f"ground-truth tokens\namong {shown[0].samples} sampled, mean")
+    grid[1, 0].set_ylabel("negative log-likelihood,\nnats per token")
+    # Beside the panels, each method once.
+    handles = {line.get_label(): line for axes in grid[0] for line in axes.get_lines() if line.get_label()[0] != "_"}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside right center", frameon=False, handlelength=4, fontsize=9
+    )
+    spread = (
+        "band: all training seeds" if any(len(c.trainings) > 1 for p in shown for c in p.curves) else "thin: every step"
+    )
+    figure.supxlabel(f"Centred moving mean over {window} steps; {spread}.", fontsize=9)
     return figure
 
 
-def _plot(axes: Any, panel: list[Curve], key: str, window: int) -> None:
-    for number, curve in enumerate(panel):
-        steps = [row["step"] for row in curve.metrics]
-        values = [row[key] for row in curve.metrics]
-        axes.plot(steps, values, color=curve.look["color"], linewidth=0.4, alpha=0.3)
+def _plot(axes: Any, curves: Sequence[Curve], key: str, window: int) -> None:
+    for number, curve in enumerate(curves):
+        # Trainings of one method take equally many steps; of one that still runs, those it has.
+        length = min(map(len, curve.trainings))
+        steps = [row["step"] for row in curve.trainings[0][:length]]
+        smooth = [smoothed([row[key] for row in training[:length]], window) for training in curve.trainings]
+        colour = curve.look["color"]
+        if len(smooth) > 1:
+            low, high = ([end(values) for values in zip(*smooth, strict=True)] for end in (min, max))
+            axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
+        else:
+            raw = [row[key] for row in curve.trainings[0][:length]]
+            axes.plot(steps, raw, color=colour, linewidth=0.4, alpha=0.3, zorder=2)
+        mean = [sum(values) / len(values) for values in zip(*smooth, strict=True)]
         every = max(1, len(steps) // MARKS)
         axes.plot(
-            steps, smoothed(values, window), label=curve.label, linewidth=1.6, markersize=5, markerfacecolor="white",
-            markevery=(number * every // max(1, len(panel)), every), **curve.look,
+            steps, mean, label=curve.label, linewidth=1.7, markersize=5, markerfacecolor="white", zorder=3,
+            markevery=(number * every // max(1, len(curves)), every), **curve.look,
         )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.9", linewidth=0.6)

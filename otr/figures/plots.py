@@ -10,7 +10,13 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
 
 from otr.files import Row, replacing  # noqa: E402
 
-INK, ACCENT = "#1f4e79", "#d1660f"
+INK = "#1f5f8b"
+METHOD_COLOURS = (
+    *("#8b8f96", "#5b6470", "#0072b2", "#d55e00", "#009e73", "#cc79a7"),
+    *("#b8860b", "#56b4e9", "#8a5fbf", "#6b4f3a", "#3d7d2b", "#c2185b"),
+)
+"""Of base, base-tuned and the methods in the order of the experiment file; the report's style sheet has the same. Okabe
+and Ito's colours, told apart with any colour vision, without yellow, which is too pale on white; then further ones."""
 
 
 def save(figure: Any, target: Path, dpi: int = 120) -> None:
@@ -23,11 +29,18 @@ def save(figure: Any, target: Path, dpi: int = 120) -> None:
 
 
 def length_histogram(summary: Row, title: str, target: Path) -> None:
-    """Response lengths of a training subset (the `response_tokens` of its summary.json)."""
-    lengths = summary["response_tokens"]
+    """Response lengths of a training subset (the `response_tokens` of its summary.json) over those of its source."""
+    lengths = summary["response_tokens"]["fine"]
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-    axes.stairs(lengths["histogram"], lengths["edges"], fill=True, color=INK, alpha=0.85)
-    axes.set(title=f"{title}: {summary['examples']} examples", xlabel="response length, tokens", ylabel="examples")
+    for name, look, label in (
+        ("subset", {"fill": True, "color": INK, "alpha": 0.8}, f"subset, {summary['examples']} examples"),
+        ("source", {"color": "black", "linewidth": 1.2}, "the rows they were chosen from"),
+    ):
+        counts = lengths[name]
+        if counts:
+            axes.stairs([100 * count / sum(counts) for count in counts], lengths["edges"], label=label, **look)
+    axes.set(title=title, xlabel="response length, tokens", ylabel="examples, %")
+    axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     save(figure, target)
 

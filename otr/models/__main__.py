@@ -1,6 +1,6 @@
 """Make the base checkpoint of a model: pre-train it, convert it, or point to where it lies.
 
-    python -m otr.models --experiment workflow/experiments/micro.yaml --model small \\
+    otr base --experiment workflow/experiments/micro.yaml --model small \\
         --generated results/micro/generated --out results/micro/train/small/base/checkpoint
 
 --out becomes a checkpoint folder, or a symbolic link to one (a local folder, the hub's cache). Beside it run.json says
@@ -49,7 +49,7 @@ def fetch(model: Model) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.models", __doc__)
+    stage = Stage("otr base", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--models", type=Path, default=Path("models"), help="folder of relative model paths")
     stage.add("--weights", help="a local copy of the hub model: a checkpoint folder or a GGUF file")

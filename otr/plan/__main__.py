@@ -1,7 +1,7 @@
 """What an experiment will cost before it is paid for: jobs, device-hours, memory and disk of each stage.
 
-    python -m otr.plan --experiment workflow/experiments/paper.yaml --gpu h100
-    python -m otr.plan --experiment workflow/experiments/qwen.yaml --gpu cpu --data /folder/with/rows --calibrate
+    otr plan --experiment workflow/experiments/paper.yaml --gpu h100
+    otr plan --experiment workflow/experiments/qwen.yaml --gpu cpu --data /folder/with/rows --calibrate
 
 In: the experiment, a device, and whatever the results folder already holds (problems, subsets, finished runs). Out: a
 text of tables and the assumptions they rest on. The model behind it:
@@ -29,7 +29,7 @@ from otr.plan.text import number, report
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.plan", __doc__)
+    stage = Stage("otr plan", __doc__)
     stage.add("--gpu", default="h100", help=f"device: {', '.join(KNOWN)} (default: h100)")
     for key, what in [
         ("--tflops", "peak of dense bfloat16 products"),

@@ -1,9 +1,9 @@
-"""`python -m otr.tables`: draw a table of an experiment from its score files.
+"""`otr table`: draw a table of an experiment from its score files.
 
-    python -m otr.tables --experiment workflow/experiments/micro.yaml --table table1 --out results/micro/tables
-    python -m otr.tables comparison --experiment workflow/experiments/paper.yaml --out results
-    python -m otr.tables audit --out results
-    python -m otr.tables figure2 --experiment workflow/experiments/paper.yaml --out results/paper/figures
+    otr table --experiment workflow/experiments/micro.yaml --table table1 --out results/micro/tables
+    otr table comparison --experiment workflow/experiments/paper.yaml --out results
+    otr table audit --out results
+    otr table figure2 --experiment workflow/experiments/paper.yaml --out results/paper/figures
 
 The first writes <out>/table1.{md,csv,tex}; the second compares an experiment with the published tables
 (<out>/comparison.{md,csv}); the third checks the published tables against themselves (<out>/paper_audit.md); the fourth
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _draw(arguments: list[str]) -> None:
-    stage = Stage("python -m otr.tables", __doc__)
+    stage = Stage("otr table", __doc__)
     stage.add("--table", required=True, help="a table of the experiment file, e.g. table1")
     _add_folders(stage)
     with stage.run(arguments) as (experiment, options):
@@ -46,7 +46,7 @@ def _draw(arguments: list[str]) -> None:
 
 
 def _compare(arguments: list[str]) -> None:
-    stage = Stage("python -m otr.tables comparison", "Ours beside the published tables.")
+    stage = Stage("otr table comparison", "Ours beside the published tables.")
     _add_folders(stage)
     with stage.run(arguments) as (experiment, options):
         tables = [experiment_table(experiment, name, options.results) for name in experiment.tables]
@@ -62,7 +62,7 @@ def _compare(arguments: list[str]) -> None:
 
 
 def _audit(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser("python -m otr.tables audit", description="Checks of the published tables.")
+    parser = argparse.ArgumentParser("otr table audit", description="Checks of the published tables.")
     parser.add_argument("--out", type=Path, required=True, help="folder for paper_audit.md")
     write_text(parser.parse_args(arguments).out / "paper_audit.md", audit.markdown())
 
@@ -70,7 +70,7 @@ def _audit(arguments: list[str]) -> None:
 def _figure2(arguments: list[str]) -> None:
     from otr.figures import figure2  # matplotlib takes a second, which tables need not wait for
 
-    stage = Stage("python -m otr.tables figure2", figure2.__doc__)
+    stage = Stage("otr table figure2", figure2.__doc__)
     _add_folders(stage)
     with stage.run(arguments) as (experiment, options):
         missing = figure2.write(experiment, options.results, options.out)

@@ -1,6 +1,6 @@
 """Fine-tune one checkpoint with one method of an experiment.
 
-    python -m otr.train --experiment workflow/experiments/micro.yaml --model small --run otr \\
+    otr train --experiment workflow/experiments/micro.yaml --model small --run otr \\
         --base results/micro/train/small/base/checkpoint --data results/micro/data/expert/train.parquet \\
         --out results/micro/train/small/otr
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     from otr.train import parallel
 
     arguments = parallel.launch("otr.train", sys.argv[1:] if arguments is None else arguments)
-    stage = Stage("python -m otr.train", __doc__)
+    stage = Stage("otr train", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--run", required=True, help="a method of the experiment")
     stage.add("--base", required=True, type=Path, help="checkpoint folder to start from")

@@ -1,6 +1,6 @@
 """From one process to many: launching ranks, sharding a model over them (FSDP2), and agreeing on numbers.
 
-    python -m otr.train --gpus 2 ...       # starts two ranks under torchrun on this machine, on free devices
+    otr train --gpus 2 ...       # starts two ranks under torchrun on this machine, on free devices
 
 Over several machines, torchrun is started on each of them; all see the same files. Two nodes of eight GPUs, on Slurm:
 

@@ -224,6 +224,10 @@ def test_the_command_writes_rows_summary_and_histogram(tmp_path: Path) -> None:
     summary = read_json(tmp_path / "out" / "summary.json")
     assert summary["response_tokens"]["edges"] == [0, 10, 20, 30]
     assert summary["response_tokens"]["histogram"] == [10, 10, 10]
+    fine = summary["response_tokens"]["fine"]
+    # The source is looked at whole here: 200 rows; bins end before its longest hundredth.
+    assert sum(fine["subset"]) == 30 and 190 <= sum(fine["source"]) <= 200
+    assert len(fine["edges"]) == len(fine["subset"]) + 1 == len(fine["source"]) + 1
     assert summary["examples"] == 30
     assert summary["usable_rows_in_source"] == 200
     assert (tmp_path / "out" / "lengths.png").stat().st_size > 1000

@@ -9,6 +9,7 @@ from checkouts import MICRO, ROOT
 from otr import config
 from otr.errors import UserError
 from otr.figures import figure2
+from otr.figures.plots import METHOD_COLOURS
 from otr.files import write_jsonl
 from otr.tables.__main__ import main
 
@@ -63,8 +64,9 @@ def test_curves_of_a_panel_count_equally_many_draws(tmp_path: Path) -> None:
 
 
 def test_each_run_is_needed_once(tmp_path: Path) -> None:
-    found = config.load(experiment_file(tmp_path)).figure2_runs()
-    assert found == [("large", "sft"), ("large", "otr"), ("small", "sft"), ("small", "otr")]
+    experiment = config.load(experiment_file(tmp_path))
+    runs = [run for row in ("sft", "otr") for run in experiment.runs(row)]
+    assert experiment.figure2_runs() == [(model, run) for model in ("large", "small") for run in runs]
     assert config.load(experiment_file(tmp_path, "")).figure2_runs() == []
 
 
@@ -93,19 +95,40 @@ def test_what_is_finished_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 
-def test_curves_hold_the_metrics(tmp_path: Path) -> None:
+def test_panels_hold_the_metrics_and_a_method_keeps_its_colour(tmp_path: Path) -> None:
     experiment = config.load(experiment_file(tmp_path))
     for model, run in experiment.figure2_runs():
         write_metrics(tmp_path, model, run)
     metrics = figure2.read_metrics(tmp_path, "micro", experiment.figure2_runs())
-    assert experiment.figure2 is not None
-    a, b = figure2.curves(experiment.figure2, metrics, experiment.labels(), {"otr": -0.1})
-    assert [curve.label for curve in a] == ["SFT", "OTR, β = -0.10"]
-    assert [curve.label for curve in b] == [
-        "Qwen3-0.4M, SFT", "Qwen3-0.4M, OTR", "Qwen3-0.6M, SFT", "Qwen3-0.6M, OTR",
-    ]  # fmt: skip
-    assert [row["gt_count"] for row in a[0].metrics][:3] == [200.0, 201.5, 203.0]
-    # Alike in one property at most: a model's colour, or a method's line and marker.
-    assert b[0].look["color"] == b[1].look["color"] != b[2].look["color"]
-    assert b[0].look["marker"] == b[2].look["marker"] != b[1].look["marker"]
-    assert len({(curve.look["color"], curve.look["marker"]) for curve in a + b}) >= 4
+    # The model of the first panel shows the same methods there: it has no second one.
+    a, b = figure2.panels(experiment, metrics)
+    labels = experiment.labels()
+    assert [panel.title for panel in (a, b)] == [f"(a) values of β, {labels['large']}", f"(b) {labels['small']}"]
+    assert [curve.label for curve in a.curves] == ["SFT", "OTR, β = -0.10"]
+    assert [row["gt_count"] for row in a.curves[0].trainings[0]][:3] == [200.0, 201.5, 203.0]
+    for one, other in zip(a.curves, b.curves, strict=True):
+        assert one.look == other.look
+    assert len({(curve.look["color"], curve.look["marker"], str(curve.look["linestyle"])) for curve in a.curves}) == 2
+
+
+def test_trainings_of_one_method_are_one_curve(tmp_path: Path) -> None:
+    file = experiment_file(tmp_path)
+    text = re.sub(r"^training_seeds: \d+\n", "", file.read_text(), flags=re.MULTILINE)
+    file.write_text("training_seeds: 3\n" + text)
+    experiment = config.load(file)
+    for number, run in enumerate(experiment.runs("otr")):
+        write_metrics(tmp_path, "large", run, steps=40 - number)
+    (panel,) = figure2.panels(experiment, figure2.read_metrics(tmp_path, "micro", experiment.figure2_runs()))
+    (curve,) = panel.curves
+    assert [len(training) for training in curve.trainings] == [40, 39, 38]
+    figure = figure2._draw([panel])
+    axes = figure.axes[0]
+    assert len(axes.collections) == 1 and len(axes.get_lines()) == 1, "a band and a mean"
+    assert axes.collections[0].get_zorder() < axes.get_lines()[0].get_zorder()
+    assert len(axes.get_lines()[0].get_xdata()) == 38
+
+
+def test_the_report_has_the_figures_colours() -> None:
+    style = (ROOT / "otr" / "report" / "page.css").read_text()
+    light = style.split("@media (prefers-color-scheme: dark)")[0]
+    assert tuple(re.findall(r"--s\d+: (#[0-9a-f]{6});", light)) == METHOD_COLOURS

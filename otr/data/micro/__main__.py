@@ -1,6 +1,6 @@
 """Generate the micro world into a folder.
 
-    python -m otr.data.micro --seed 0 --out DIR
+    otr generate --seed 0 --out DIR
 
 writes documents.jsonl.gz (pre-training), tuning.jsonl (worked solutions), benchmarks/<name>.jsonl and
 few_shot/<name>.jsonl. Same seed, same bytes.
@@ -31,7 +31,7 @@ def generate(seed: int, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m otr.data.micro", description=__doc__, formatter_class=Help)
+    parser = argparse.ArgumentParser(prog="otr generate", description=__doc__, formatter_class=Help)
     parser.add_argument("--seed", type=int, default=0, help="seed of all draws")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()

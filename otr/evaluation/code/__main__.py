@@ -116,7 +116,7 @@ def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.evaluation.code", __doc__)
+    stage = Stage("otr grade-code", __doc__)
     add_options(stage)
     stage.add("--workers", type=int, default=os.cpu_count() or 1, help="programs under test at a time (default: cores)")
     stage.add("--allow-unsandboxed", action="store_true", help="without a sandbox where none works on this machine")

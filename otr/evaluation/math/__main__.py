@@ -47,7 +47,7 @@ def figures(read: Samples, verdicts: list[Verdict]) -> Row:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("python -m otr.evaluation.math", __doc__)
+    stage = Stage("otr grade", __doc__)
     add_options(stage)
     stage.add("--workers", type=int, default=os.cpu_count() or 1, help="grading processes (default: all cores)")
     with stage.run(arguments) as (experiment, options):
