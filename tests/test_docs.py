@@ -14,7 +14,7 @@ import yaml
 from checkouts import MICRO, ROOT
 
 from otr import config
-from otr.config.reading import _Loader
+from otr.config.reading import YamlLoader
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 EVERY_PAGE = [*PAGES, *sorted(ROOT.glob("*.md")), ROOT / "results" / "README.md"]
@@ -40,8 +40,8 @@ INLINE = [
 
 @pytest.mark.parametrize(("where", "text"), blocks("yaml"), ids=lambda value: value if len(value) < 30 else "")
 def test_a_block_of_yaml_is_a_part_of_an_experiment(where: str, text: str, tmp_path: Path) -> None:
-    whole = yaml.load((ROOT / MICRO).read_text(), _Loader)
-    part = yaml.load(text, _Loader)
+    whole = yaml.load((ROOT / MICRO).read_text(), YamlLoader)
+    part = yaml.load(text, YamlLoader)
     assert set(part) <= set(config.Experiment.model_fields), where
     for key, value in part.items():
         whole[key] = whole[key] | value

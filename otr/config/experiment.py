@@ -360,10 +360,12 @@ class Experiment(Block):
         return self.protocols.base if run == BASE_RUN else self.protocols.tuned
 
     def suites(self) -> dict[str, list[str]]:
-        """The benchmarks of each suite."""
+        """The benchmarks of each suite that a table has: no others are built."""
+        tabled = {name for table in self.tables.values() for name in table.benchmarks}
         found: dict[str, list[str]] = {}
         for name, benchmark in self.benchmarks.items():
-            found.setdefault(benchmark.suite, []).append(name)
+            if name in tabled:
+                found.setdefault(benchmark.suite, []).append(name)
         return found
 
     def sampling_settings(self, run: str, benchmarks: list[str]) -> dict[str, Any]:
@@ -418,6 +420,9 @@ class Machine(Block):
     allow_unsandboxed: bool = False
     """Run generated code without a sandbox where neither bubblewrap nor user namespaces work. Code that a model wrote
     may do anything that this user may."""
+    set: str = ""
+    """Keys of the experiment set otherwise, as in "training.epochs=1 seed=3": a variant with a name and results of its
+    own."""
 
 
 def sources(experiment: Experiment) -> list[tuple[str, Source]]:

@@ -23,7 +23,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "workflow" / "experiments"
 def load(path: Path | str) -> Experiment:
     """Read and check an experiment file. Raises UserError: one line with file, key, what was found, what is allowed."""
     path = Path(path)
-    experiment = _validate(Experiment, _read_yaml(path), _shown(path))
+    experiment = _validate(Experiment, read_yaml(path), _shown(path))
     if experiment.name != path.stem:
         raise UserError(f"{_shown(path)}: name: '{experiment.name}' must be the file's name, '{path.stem}'")
     _check_references(experiment, _shown(path))
@@ -44,7 +44,7 @@ def experiment_file(name: str) -> Path:
     return path
 
 
-class _Loader(yaml.SafeLoader):
+class YamlLoader(yaml.SafeLoader):
     """Safe YAML that reads 5e-6 as a number (YAML 1.1 reads a string) and refuses a key written twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -55,14 +55,15 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
+YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says. Raises UserError with one line."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise UserError(f"{_shown(path)}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
@@ -146,7 +147,7 @@ def _check_references(experiment: Experiment, where: str) -> None:
         if re.search(rf"{re.escape(SEED_MARK)}\d+$", name):
             raise UserError(f"{where}: methods.{name}: names that end so are runs of further seeds; choose another")
     for suite in experiment.engines:
-        check("engines", suite, list(experiment.suites()))
+        check("engines", suite, list(dict.fromkeys(benchmark.suite for benchmark in experiment.benchmarks.values())))
     check("training.dataset", experiment.training.dataset, experiment.datasets)
     for run, method in experiment.methods.items():
         merged = experiment.training.model_dump(mode="json") | method.training

@@ -107,8 +107,8 @@ def _curves(experiment: Experiment, model: str, rows: Sequence[str], metrics: Ma
         method, place = experiment.methods[row], places.index(row)
         look = {
             "color": METHOD_COLOURS[place % len(METHOD_COLOURS)],
-            "linestyle": STYLES[place % len(STYLES)],
-            "marker": MARKERS[place % len(MARKERS)],
+            "linestyle": STYLES[(place - 2) % len(STYLES)],
+            "marker": MARKERS[(place - 2) % len(MARKERS)],
         }
         beta = method.beta if method.objective == "otr" else None
         if trainings:

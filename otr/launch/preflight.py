@@ -9,6 +9,7 @@ from typing import Any
 
 from otr import config
 from otr.command.finished import AGAIN
+from otr.config.variant import variant
 from otr.data.sources import Folders, check_local_sources
 from otr.errors import UserError
 from otr.evaluation.problems import demonstrations, problems
@@ -40,6 +41,8 @@ def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machi
     """
     machine = config.machine(settings)
     path = config.experiment_file(machine.experiment)
+    if machine.set:
+        path = variant(path, machine.set, Path("results"), write=main_process)
     experiment = config.load(path)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     if main_process:

@@ -64,8 +64,10 @@ def of_experiment(folder: Path, style: Style) -> Iterator[str]:
             rows.append([name, *cells])
         yield from [*columns(rows, style), ""]
     yield style.dim("percent ± one standard error; a run is one training")
+    own = folder / f"{folder.name}.yaml"
     try:
-        experiment = load(experiment_file(folder.name))
+        # A variant's file lies with its results.
+        experiment = load(own if own.exists() else experiment_file(folder.name))
     except UserError:
         return
     sentences = lines(answer(experiment, folder.parent))

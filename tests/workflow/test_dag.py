@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from checkouts import MICRO, Checkout
+
+from otr.config import load
+from otr.config.reading import YamlLoader
 
 
 def test_table1_of_micro_is_two_models_by_three_runs(checkout: Checkout) -> None:
@@ -24,6 +28,34 @@ def test_the_paper_resolves(checkout: Checkout) -> None:
     assert found["sample_mathematics"] == found["train"] - 1 + 4 * 2
     assert found["sample_code"] == found["sample_general"] == found["sample_mathematics"] - 2 * 2
     assert found["table"] == 5 and found["figure2"] == found["comparison"] == found["audit"] == found["report"] == 1
+
+
+def test_only_what_a_table_names_is_built(checkout: Checkout) -> None:
+    """Other benchmarks of the suite are neither read nor sampled."""
+    kept = load(checkout.folder / MICRO).tables["table1"].columns[0].benchmarks[:2]
+    content = yaml.load((checkout.folder / MICRO).read_text(), YamlLoader)
+    content["tables"] = {"table1": content["tables"]["table1"]}
+    content["tables"]["table1"]["columns"] = [{"group": "G", "benchmarks": list(kept), "average": "A"}]
+    del content["figure2"]
+    (checkout.folder / MICRO).write_text(yaml.safe_dump(content))
+    assert checkout.planned("results/table1.md")["problems"] == 2
+
+
+def test_a_variant_touches_nothing_of_the_original(checkout: Checkout) -> None:
+    arguments = ("--config", "set=training.epochs=1 seed=3")
+    assert checkout.planned("results/table1.md", *arguments) == checkout.planned("results/table1.md")
+    summary = checkout.snakemake("--summary", "results/table1.md", *arguments).stdout
+    outputs = [line.split("\t")[0] for line in summary.splitlines() if line.startswith("results/")]
+    assert len(outputs) > 10
+    folders = {output.split("/")[1] for output in outputs}
+    assert folders == {"micro-training.epochs-1-seed-3", "table1.md"}
+
+
+def test_an_unknown_table_is_one_line_with_those_there_are(checkout: Checkout) -> None:
+    run = checkout.snakemake("--dry-run", "results/table9.md")
+    assert run.returncode != 0
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: results/table9.md: micro has no such table; allowed: results/table1.md, ")
 
 
 def test_two_experiments_share_no_file(checkout: Checkout, real_rows: Path) -> None:
@@ -66,6 +98,7 @@ def test_a_bad_row_is_reported_before_any_job(checkout: Checkout, real_rows: Pat
     [
         (["experiment=nope"], "experiment: 'nope' is unknown; allowed: methods, micro, paper, qwen"),
         (["engin=vllm"], "engin: unknown key; allowed: experiment, engine, data, models, weights, gpus, track"),
+        (["set=trianing.epochs=1"], "set: micro.yaml has no block 'trianing'; allowed: name, description"),
         (["experiment=qwen", "data=/nowhere"], "no file matches '/nowhere/gsm8k_train*.jsonl'"),
     ],
 )
