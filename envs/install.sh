@@ -52,8 +52,13 @@ install() { # install FILE: skipped when this very file was installed before
     stamp=".venv/.installed-$(basename "$1")"
     if cmp -s "$1" "$stamp"; then return; fi
     echo "envs/install.sh: installing $(grep -c '^[a-zA-Z0-9_.-]*==' "$1") packages from $1 (the first time some GB; a few minutes)"
+    # A line a minute instead of one a package.
+    (minutes=0; while sleep 60; do minutes=$((minutes + 1)); echo "envs/install.sh: still at it ($minutes min)"; done) &
+    clock=$! ; failed=0
     # Compiled bytecode halves vLLM's import time; --no-deps because the file is the whole closure.
-    VIRTUAL_ENV=.venv UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy .venv/bin/uv pip install --no-deps --require-hashes -r "$1"
+    VIRTUAL_ENV=.venv UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy .venv/bin/uv pip install --quiet --no-deps --require-hashes -r "$1" || failed=$?
+    kill "$clock" 2>/dev/null || true
+    [ "$failed" = 0 ] || { echo "envs/install.sh: $1 is not installed; the reason stands above. The same command goes on where this one ended" >&2; exit "$failed"; }
     cp "$1" "$stamp"
 }
 install "envs/$flavour.txt"
