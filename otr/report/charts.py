@@ -152,17 +152,23 @@ def _dot(dot: Dot, row: str, scale: Scale, y: float, sign: str = "") -> str:
     )
 
 
-def difference_bar(dot: Dot, limit: float, has_axis: bool) -> str:
+def difference_bar(dot: Dot, limit: float) -> str:
     """One difference with its interval on a line from -limit to limit, the same for all that stand below each other."""
     scale = Scale(-limit, limit, 14, WIDTH - 14)
-    height = 46 if has_axis else 26
-    marks = [value for value in ticks(-limit, limit, 4) if abs(value) <= limit]
-    parts = [
-        f'<path class="{"zero" if abs(v) < 1e-9 else "grid"}" d="M{scale(v):.1f} 2V26"/>'
-        + (_text(scale(v), 42, f"{v:+.4g}" if abs(v) > 1e-9 else "0", "middle") if has_axis else "")
-        for v in marks
-    ]
-    return _svg(f"{dot.label}: {dot.value:+.2f}", height, [*parts, _dot(dot, "difference in points", scale, 14, "+")])
+    lines = [f'<path class="{style}" d="M{scale(v):.1f} 2V26"/>' for v, style in _marks(limit)]
+    return _svg(f"{dot.label}: {dot.value:+.2f}", 26, [*lines, _dot(dot, "difference in points", scale, 14, "+")])
+
+
+def difference_axis(limit: float) -> str:
+    """The numbers of such lines."""
+    scale = Scale(-limit, limit, 14, WIDTH - 14)
+    texts = [_text(scale(v), 14, f"{v:+.4g}" if style == "grid" else "0", "middle") for v, style in _marks(limit)]
+    return _svg("difference in points", 20, texts)
+
+
+def _marks(limit: float) -> list[tuple[float, str]]:
+    """Round numbers between -limit and limit, with the class of their lines."""
+    return [(v, "zero" if abs(v) < 1e-9 else "grid") for v in ticks(-limit, limit, 4) if abs(v) <= limit]
 
 
 def histogram(

@@ -45,7 +45,7 @@ PANELS = {
 COLOURS = 12
 """The page's style sheet has so many."""
 CLAIMS = 8
-"""More comparisons than these are folded away, those of the first two tables excepted."""
+"""Where there are more comparisons, those of ablations are folded away."""
 
 
 def render(experiment: Experiment, results: Path) -> tuple[str, Iterator[tuple[str, str]]]:
@@ -97,6 +97,19 @@ class Claim:
     bar: Markup
     see: str
     """What a click on it opens: model, run, benchmarks and the run beside it."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The claims of a table."""
+
+    title: str
+    caption: str
+    claims: list[Claim]
+
+    @property
+    def size(self) -> int:
+        return len(self.claims)
 
 
 def json_block(value: Any) -> Markup:
@@ -164,25 +177,27 @@ class Page:
     reading = answer.READING
 
     @property
-    def claims(self) -> tuple[list[Claim], list[Claim]]:
-        """Those of the first screen, and further ones."""
-        count = len(self.answer)
-        if count > CLAIMS:
-            main = [table.name for table in self.tables[:2]]
-            count = len(answer.answer(self.experiment, self.tree.folder.parent, main))
+    def claims(self) -> tuple[list[Group], list[Group]]:
+        """By table: those that ask which of two methods is better, then all others. Few stand together."""
         ends = [abs(end) for found in self.answer for end in found.paired.interval or (found.paired.difference,)]
         limit = max([1.0, *ends]) * 1.05
-        made = [
-            Claim(
-                found,
-                Markup(
-                    charts.difference_bar(self._difference(found), limit, number in (count - 1, len(self.answer) - 1))
-                ),
-                "|".join([found.model, found.run, ",".join(found.benchmarks), found.reference]),
-            )
-            for number, found in enumerate(self.answer)
-        ]
-        return made[:count], made[count:]
+        groups: dict[str, list[Claim]] = {}
+        for found in self.answer:
+            see = "|".join([found.model, found.run, ",".join(found.benchmarks), found.reference])
+            bar = Markup(charts.difference_bar(self._difference(found), limit))
+            groups.setdefault(found.table, []).append(Claim(found, bar, see))
+        tables = self.experiment.tables
+        main = [name for name in groups if len(self.answer) <= CLAIMS or answer.is_main(tables[name])] or list(groups)
+        made = {
+            name: Group(answer.heading(name), " ".join(tables[name].caption.split()), groups[name]) for name in groups
+        }
+        return [made[name] for name in main], [made[name] for name in groups if name not in main]
+
+    @property
+    def claim_axis(self) -> Markup:
+        """The numbers below all bars."""
+        ends = [abs(end) for found in self.answer for end in found.paired.interval or (found.paired.difference,)]
+        return Markup(charts.difference_axis(max([1.0, *ends]) * 1.05))
 
     def _difference(self, found: answer.Difference) -> charts.Dot:
         return charts.Dot(found.title, self.style(found.run), found.paired.difference, found.paired.interval)
@@ -274,8 +289,7 @@ class Page:
         return groups(table.columns)
 
     def title(self, table: Table) -> str:
-        number = table.name.removeprefix("table")
-        return f"Table {number}" if number.isdigit() else table.name
+        return answer.heading(table.name)
 
     def legend(self, sentence: str) -> Markup:
         """*word* at the start in bold."""

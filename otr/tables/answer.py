@@ -2,8 +2,8 @@
 
 In: the verdicts of a table's runs. Out: one Difference for each model, method and group, and its sentence:
 
-    OTR scores 8.3 ± 2.1 points higher than SFT on Mathematics (Qwen3-0.4M: 78.31 against 69.97; of 560 problems 61
-    became right and 18 wrong; 3 trainings each).
+    OTR scores 8.3 ± 2.1 points higher than SFT on Mathematics (Table 1, Qwen3-0.4M: 78.31 against 69.97; of 560
+    problems 61 became right and 18 wrong; 3 trainings each).
 
 results/table1.md opens with these sentences, a run of the workflow ends with them, and the report's first screen shows
 them: all from `answer`.
@@ -34,6 +34,8 @@ class Difference:
     run: str
     reference: str
     benchmarks: tuple[str, ...]
+    table: str
+    """The first table that shows it."""
     group: str
     labels: tuple[str, str, str]
     """Of model, run and reference."""
@@ -66,7 +68,8 @@ class Difference:
         found = self.paired
         trainings = "one training each" if found.trainings == 1 else f"{found.trainings} trainings each"
         return (
-            f"{self.labels[0]}: {found.levels[0]:.2f} against {found.levels[1]:.2f}; of {found.problems} problems "
+            f"{heading(self.table)}, {self.labels[0]}: {found.levels[0]:.2f} against {found.levels[1]:.2f}; "
+            f"of {found.problems} problems "
             f"{len(found.gained)} became right and {len(found.lost)} wrong; {trainings}"
         )
 
@@ -98,8 +101,21 @@ def _differences(experiment: Experiment, results: Path, tables: Iterable[str], s
             paired = compare(*(read(model, row, names) for row in (run, reference))) if key not in found else None
             if paired is not None:
                 floor = _floor([read(model, row, names) for row in _floors(layout)])
-                found[key] = Difference(*key, title, _labels(experiment, layout, model, run, reference), paired, floor)
-    return list(found.values())
+                labels = _labels(experiment, layout, model, run, reference)
+                found[key] = Difference(*key, name, title, labels, paired, floor)
+    # First the tables that ask which of two methods is better, then ablations.
+    return sorted(found.values(), key=lambda one: not is_main(experiment.tables[one.table]))
+
+
+def is_main(layout: TableLayout) -> bool:
+    """Whether a table asks which of two methods is better."""
+    return len(layout.best_of or ()) == 2
+
+
+def heading(table: str) -> str:
+    """table1 → Table 1; another name stays."""
+    number = table.removeprefix("table")
+    return f"Table {number}" if number.isdigit() else table
 
 
 def signed(value: float) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otr.files import write_text
+from otr.tables.answer import heading
 from otr.tables.marks import Cell
 from otr.tables.scores import two_decimals
 from otr.tables.table import Block, Column, Row, Table
@@ -57,7 +58,7 @@ def markdown(table: Table) -> str:
             lines.append(names + [_markdown_cell(cell) for cell in row.cells])
             spreads.append(["", "", *(cell.spread for cell in row.cells)])
     lines = _with_spreads(_without_common_tail(lines), spreads)
-    parts = [f"{_title(table.name)}: {_markdown_text(table.caption)}", aligned(lines)]
+    parts = [f"{heading(table.name)}: {_markdown_text(table.caption)}", aligned(lines)]
     if table.answer:
         *sentences, reading = map(_markdown_text, table.answer)
         parts = ["\n".join(f"- {sentence}" for sentence in sentences), reading, *parts]
@@ -133,12 +134,6 @@ def _emphasised(sentence: str, bold: str) -> str:
         return sentence
     word, rest = sentence[1:].split("*", 1)
     return bold.format(word) + rest
-
-
-def _title(name: str) -> str:
-    """table1 → Table 1; another name stays."""
-    number = name.removeprefix("table")
-    return f"Table {number}" if number.isdigit() else name
 
 
 # CSV

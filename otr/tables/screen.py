@@ -10,14 +10,14 @@ Errors go first where there is no room, then all columns but averages. One decim
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 
+from otr.tables.answer import heading
 from otr.tables.marks import Cell
 from otr.tables.table import Table
 
 
 def screen(table: Table, width: int) -> list[str]:
     """The lines, title first; none is longer than `width` where averages alone fit."""
-    number = table.name.removeprefix("table")
-    title = f"{'Table ' + number if number.isdigit() else table.name}: {table.caption}"
+    title = f"{heading(table.name)}: {table.caption}"
     everything = range(len(table.columns))
     averages = [place for place, column in enumerate(table.columns) if column.is_average]
     for places, has_errors in ((everything, True), (everything, False), (averages, True)):

@@ -72,7 +72,7 @@ def test_differences_lie_to_either_side_of_zero() -> None:
 
 
 def test_bars_below_each_other_share_their_scale() -> None:
-    first, second = (difference_bar(Dot("OTR", "s2", value, (value - 1, value + 1)), 10, True) for value in (-5.0, 5.0))
+    first, second = (difference_bar(Dot("OTR", "s2", value, (value - 1, value + 1)), 10) for value in (-5.0, 5.0))
     places = [float(re.findall(r'cx="([\d.]+)"', svg)[0]) for svg in (first, second)]
     middle = float(re.findall(r'class="zero" d="M([\d.]+) ', first)[0])
     assert middle - places[0] == pytest.approx(places[1] - middle, abs=0.2)
