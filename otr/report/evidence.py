@@ -213,7 +213,7 @@ def mark(sample: Row, verdict: Row) -> str:
 
 def differs(verdict: Row) -> bool:
     """Whether plain math-verify, asked of the same texts, says otherwise."""
-    plain = verdict.get("math_verify")
+    plain = verdict.get("plain")
     return isinstance(plain, bool) and plain != bool(verdict.get("correct"))
 
 
@@ -226,8 +226,8 @@ def _completion(sample: Row, verdict: Row, prompts: dict[str, int], formulas: _F
         "finish": _text(sample.get("finish")),
         **{key: _text(verdict.get(key)) for key in ("answer", "how", "reason", "rule")},
     }
-    if isinstance(verdict.get("math_verify"), bool):
-        made["plain"] = int(verdict["math_verify"])
+    if isinstance(verdict.get("plain"), bool):
+        made["plain"] = int(verdict["plain"])
     return {key: value for key, value in made.items() if value not in ("", None)}
 
 

@@ -42,6 +42,8 @@ class Score:
     samples: int | None = None
     by_seed: tuple[Decimal, ...] = ()
     """The values of several trainings, whose mean `value` is; empty for a single one."""
+    stated_interval: tuple[float, float] | None = None
+    """That of score.json, of one benchmark and training."""
     chance: float | None = None
     """What guessing would give, in percent, where that is known."""
     metric: str = ""
@@ -69,7 +71,10 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the value in percent: Wilson's for 0 or n of n problems, else 1.96 standard errors."""
+        """95 % interval of the value in percent: of one training as score.json states it, else Wilson's for 0 or n of n
+        problems and 1.96 standard errors for all others."""
+        if self.stated_interval is not None and len(self.by_seed) < 2:
+            return self.stated_interval
         if self.is_extreme and self.problems:
             width = 100 * 3.8415 / (self.problems + 3.8415)
             return (0.0, width) if self.value == 0 else (100 - width, 100.0)
@@ -139,6 +144,7 @@ def _parse(path: Path, where: Mapping[str, str]) -> Score:
         standard_error=None if content.get("standard_error") is None else _number(path, content, "standard_error", 100),
         problems=int(_number(path, content, "problems", math.inf)),
         samples=int(_number(path, content, "samples", math.inf)),
+        stated_interval=_interval(path, content),
         chance=content["details"].get("chance") if isinstance(content.get("details"), dict) else None,
         metric=str(content.get("metric", "")),
         protocol=_mapping(path, content, "protocol"),
@@ -153,6 +159,16 @@ def _number(path: Path, content: Mapping[str, Any], key: str, maximum: float) ->
         allowed = f"0 to {maximum}" if math.isfinite(maximum) else "0 or more"
         raise UserError(f"{path}: {key}: found {value!r}, allowed is a number, {allowed}")
     return value
+
+
+def _interval(path: Path, content: Mapping[str, Any]) -> tuple[float, float] | None:
+    ends = content.get("interval")
+    if ends is None:
+        return None
+    if not isinstance(ends, list) or len(ends) != 2:
+        raise UserError(f"{path}: interval: found {ends!r}, allowed are two numbers, 0 to 100")
+    low, high = (_number(path, {"interval": end}, "interval", 100) for end in ends)
+    return low, high
 
 
 def _mapping(path: Path, content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

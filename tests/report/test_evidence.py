@@ -61,9 +61,11 @@ def test_the_strip_has_a_mark_for_each_verdict(tree: Tree) -> None:
         ({"correct": False, "answer": "1", "how": "boxed"}, "stop", "0"),
         ({"correct": False, "answer": "1", "how": "boxed"}, "length", "t"),
         ({"correct": False, "answer": "", "how": "none"}, "stop", "n"),
-        ({"correct": True, "answer": "1", "math_verify": True}, "stop", "1"),
-        ({"correct": True, "answer": "1", "math_verify": False}, "stop", "A"),
-        ({"correct": False, "answer": "1", "math_verify": True}, "stop", "B"),
+        ({"correct": False, "answer": "1", "how": "boxed", "undecided": True}, "stop", "u"),
+        ({"correct": True, "answer": "1", "plain": True}, "stop", "1"),
+        ({"correct": True, "answer": "1", "plain": None}, "stop", "1"),
+        ({"correct": True, "answer": "1", "plain": False}, "stop", "A"),
+        ({"correct": False, "answer": "1", "plain": True}, "stop", "B"),
     ],
 )
 def test_marks(verdict: dict[str, Any], finish: str, expected: str) -> None:
