@@ -15,6 +15,7 @@ from typing import Any
 from otr.command.finished import Finished
 from otr.command.stage import Stage
 from otr.config import Experiment, Model
+from otr.data.hub import explained
 from otr.errors import UserError
 from otr.files import Row, replacing, sha256, write_record
 from otr.integrity import hashes
@@ -31,21 +32,22 @@ def link(folder: Path, out: Path) -> None:
 
 
 def fetch(model: Model) -> Path:
-    """The hub's snapshot of a model at its pinned revision: safetensors and text files only."""
+    """The hub's snapshot of a model at its pinned revision: safetensors and text files only. UserError names the
+    repository and the revision when it cannot be had, or is not whole."""
     from huggingface_hub import snapshot_download
 
-    try:
-        return Path(
-            snapshot_download(
-                str(model.hub), revision=model.revision, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.jinja"]
-            )
-        )
-    except Exception as error:  # the hub client raises many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"hub model '{model.hub}' cannot be fetched ({reason}); or name a local copy: "
-            f"--config 'weights={{{model.hub}: /folder/or/file.gguf}}'"
-        ) from None
+    repository = str(model.hub)
+    patterns = ["*.safetensors", "*.json", "*.txt", "*.jinja"]
+    with explained("model", repository, model.revision):
+        folder = Path(snapshot_download(repository, revision=model.revision, allow_patterns=patterns))
+        try:
+            check_folder(folder)
+        except UserError as error:
+            raise UserError(
+                f"hub model '{repository}' at revision {model.revision or 'main'}: what the cache holds of it is not "
+                f"whole ({str(error).removeprefix('path: ')}); delete this folder and run again with a network"
+            ) from None
+        return folder
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         local = local_weights(model, options.models, {str(model.hub): options.weights} if options.weights else {})
         if model.pretrain is None and (local is None or not is_gguf(local)):
             folder = local if local is not None else fetch(model)
-            check_folder(folder)
+            if local is not None:
+                check_folder(folder)
             link(folder, options.out)
             _record(experiment, options.model, options.out)
         elif not (kept := _finished(experiment, model, local, options)).adopt():

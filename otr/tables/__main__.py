@@ -55,8 +55,10 @@ def _compare(arguments: list[str]) -> None:
             for layout in experiment.tables.values()
             for key, by_problem in read_accuracies(options.results, experiment.name, layout).items()
         }
-        cells = comparison.compare(tables)
-        write_text(options.out / "comparison.md", comparison.markdown(experiment.name, tables, cells, accuracies))
+        rows = comparison.trained(experiment)
+        cells = comparison.compare(tables, rows)
+        text = comparison.markdown(experiment.name, tables, cells, accuracies, rows)
+        write_text(options.out / "comparison.md", text)
         write_text(options.out / "comparison.csv", comparison.comma_separated(cells))
         stage.done(f"{options.out}/comparison.md: {sum(cell.difference is not None for cell in cells)} cells compared")
 

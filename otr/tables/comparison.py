@@ -1,9 +1,10 @@
 """Ours beside the published tables: every cell, and the signs of the paper's claims.
 
-In: Tables of an experiment (any subset of finished runs) whose models, methods and benchmarks carry the labels the
-paper prints, so that cells find their counterparts: model `Qwen3-4B`, row `SFT` or `OTR (β = -1)`, column `AMC23`, in a
-table of the same name. Out: one Comparison a cell, as Markdown and CSV. For example ours 52.19 ± 5.1 (standard error)
-against 52.81 published: difference -0.62, within noise.
+In: Tables of an experiment (any subset of finished runs) whose models and benchmarks carry the labels the paper prints,
+so that cells find their counterparts: model `Qwen3-4B`, column `AMC23`, in a table of the same name. A row is what it
+was trained with, (objective, κ, K, β), and an average column the set of its benchmarks, whatever they are called. Out:
+one Comparison a cell, as Markdown and CSV. For example ours 52.19 ± 5.1 (standard error) against 52.81 published:
+difference -0.62, within noise.
 
 Within noise means |difference| ≤ 1.96 · √2 · standard error of ours: the published value is one more draw of the same
 size. Both used the same problems, which the standard error counts as drawn anew, so the yardstick is rather too long
@@ -13,24 +14,40 @@ than too short. The published rounding of each sample's accuracy to one decimal 
 import csv
 import io
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from otr.config import BASE_RUN, Experiment
+from otr.loss.objective import FORMULAS
 from otr.tables import paper
 from otr.tables.bootstrap import Accuracies, paired_interval, pairs_of
+from otr.tables.paper import Trained
 from otr.tables.render import aligned
 from otr.tables.scores import Key, Score, two_decimals
-from otr.tables.table import Table
+from otr.tables.table import Column, Table
 
 CSV_COLUMNS = (
     "table", "model", "method", "group", "benchmark", "ours", "ours_rounded", "standard_error", "published",
     "difference", "within_noise", "problems", "problems_published",
 )  # fmt: skip
-RowKey = tuple[str, Decimal | None]
-"""(method in lower case, β where the label states one)."""
-_SFT: RowKey = ("sft", None)
+Rows = Mapping[str, Trained]
+"""What each run of the experiment was trained with."""
+_SFT, _BASE = Trained("sft"), Trained("base")
+
+
+def trained(experiment: Experiment) -> dict[str, Trained]:
+    """What each row of an experiment's tables is. Only the constants that an objective reads tell it apart."""
+    found = {BASE_RUN: _BASE}
+    for run, method in experiment.methods.items():
+        otr = method.objective == "otr"
+        found[run] = Trained(
+            method.objective,
+            method.kappa if otr or FORMULAS[method.objective].needs_mass else None,
+            method.samples if otr else None,
+            Decimal(str(method.beta)) if otr else None,
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,19 +79,9 @@ class Comparison:
         return None if self.is_average or self.published is None else paper.PROBLEMS[self.benchmark]
 
 
-def row_key(label: str) -> RowKey:
-    """What a row is, however its label is written: 'OTR, β = −1' and 'OTR (β = -1.00)' are the same."""
-    text = label.replace("−", "-").casefold()
-    if " or " in text:
-        return text, None
-    method = re.split(r"[\s(,]*(?:β|beta)", text)[0].strip()
-    beta = re.search(r"(?:β|beta)\s*=?\s*(-?\d+(?:\.\d+)?)", text)
-    return method, Decimal(beta[1]) if beta else None
-
-
-def compare(tables: Iterable[Table]) -> list[Comparison]:
+def compare(tables: Iterable[Table], rows: Rows) -> list[Comparison]:
     """Every cell of ours in a table of the paper's name, in order."""
-    return [cell for table in tables for cell in _compare_table(table)]
+    return [cell for table in tables for cell in _compare_table(table, rows)]
 
 
 def published_table(name: str) -> Table | None:
@@ -82,26 +89,42 @@ def published_table(name: str) -> Table | None:
     return next((paper.table(number) for number in paper.NUMBERS if name == f"table{number}"), None)
 
 
-def _compare_table(table: Table) -> Iterator[Comparison]:
+def _compare_table(table: Table, rows: Rows) -> Iterator[Comparison]:
     published = _published_cells(table.name)
     for block in table.blocks:
         for row in block.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
-                found = published.get((block.label, row_key(row.label), column.label))
+                found = published.get((block.label, rows.get(row.run), _benchmarks(table, column)))
                 place = (table.name, block.label, row.label, column.group, column.label, column.is_average)
                 yield Comparison(*place, cell.score, found.value if found else None)
 
 
-def _published_cells(name: str) -> dict[tuple[str, RowKey, str], Score]:
-    """The paper's table of that name by model, row and column; nothing for a table the paper does not have."""
+def _benchmarks(table: Table, column: Column) -> tuple[bool, frozenset[str]]:
+    """What a column is, whatever its title: the labels of the benchmarks it shows, and whether their average."""
+    labels = {other.name: other.label for other in table.columns if not other.is_average}
+    return column.is_average, frozenset(labels[name] for name in column.benchmarks)
+
+
+_Place = tuple[str, Trained | None, tuple[bool, frozenset[str]]]
+
+
+def _published_cells(name: str) -> dict[_Place, Score]:
+    """The paper's table of that name by model, row and column; nothing for a table the paper does not have. The row of
+    Table 3 that is printed for one of two values of β has no place of its own and is left out."""
     table = published_table(name)
+    rows = _published_rows(name)
     return {
-        (block.label, row_key(row.label), column.label): cell.score
+        (block.label, rows[row.run], _benchmarks(table, column)): cell.score
         for block in (table.blocks if table else ())
         for row in block.rows
         for column, cell in zip(table.columns if table else (), row.cells, strict=True)
-        if cell.score is not None
+        if table is not None and cell.score is not None and row.run in rows
     }
+
+
+def _published_rows(name: str) -> dict[str, Trained]:
+    cells = (cell for cell in paper.cells() if f"table{cell.table}" == name)
+    return {cell.run: cell.trained for cell in cells if cell.trained is not None}
 
 
 def comma_separated(cells: Iterable[Comparison]) -> str:
@@ -146,6 +169,7 @@ def markdown(
     tables: Sequence[Table],
     cells: Sequence[Comparison],
     accuracies: Mapping[Key, Accuracies],
+    rows: Rows,
 ) -> str:
     """Claims first, then every cell that has a published counterpart. `accuracies` by problem, where verdicts are
     there, give the claims their paired intervals."""
@@ -153,16 +177,16 @@ def markdown(
         f"# {experiment} beside the published tables",
         _READING,
         "## Above SFT?",
-        _gains(tables, accuracies),
+        _gains(tables, accuracies, rows),
         "## Values below the base model's (†), averages left aside",
-        _regressions(tables),
+        _regressions(tables, rows),
         "## Cells",
         _cell_tables(cells),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies]) -> str:
+def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies], rows: Rows) -> str:
     """Each tuned row minus SFT in each average column."""
     header = [
         "Table",
@@ -177,14 +201,14 @@ def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies]) -> str
     ]
     lines = [header]
     for table in tables:
-        for gain in _table_gains(table, accuracies):
+        for gain in _table_gains(table, accuracies, rows):
             low, high = gain.interval or (None, None)
             interval = "—" if low is None or high is None else f"{low:+.2f} to {high:+.2f}"
             by = "—" if gain.interval is None else "pairs" if gain.paired else "errors"
             shown = [signed(value) if value is not None else "—" for value in (gain.ours, gain.published)]
             lines.append([table.name, *gain.place, shown[0], interval, by, shown[1], gain.agreement])
     if len(lines) == 1:
-        return "No table has a row labelled SFT and another one."
+        return "No table has a row trained with SFT and another one."
     note = (
         "By pairs: bootstrap over problems, paired. By errors: from the two standard errors as if the runs had nothing "
         "in common, where verdicts are missing; such intervals are rather too long."
@@ -210,19 +234,20 @@ class _Gain:
         return "yes" if (self.ours > 0) == (self.published > 0) else "no"
 
 
-def _table_gains(table: Table, accuracies: Mapping[Key, Accuracies]) -> Iterator[_Gain]:
+def _table_gains(table: Table, accuracies: Mapping[Key, Accuracies], rows: Rows) -> Iterator[_Gain]:
     published = _published_cells(table.name)
     for block in table.blocks:
-        sft = next((row for row in block.rows if row_key(row.label) == _SFT), None)
+        sft = next((row for row in block.rows if rows.get(row.run) == _SFT), None)
         for row in block.rows:
-            if sft is None or row is sft or row_key(row.label)[0] == "base":
+            if sft is None or row is sft or rows.get(row.run) == _BASE:
                 continue
             for column, cell, reference in zip(table.columns, row.cells, sft.cells, strict=True):
                 if column.is_average:
                     ours, by_errors = _difference(cell.score, reference.score)
                     pairs = pairs_of(accuracies, block.model, (row.run, sft.run), column.benchmarks)
                     by_pairs = paired_interval(pairs) if pairs and ours is not None else None
-                    one, other = (published.get((block.label, key, column.label)) for key in (row_key(row.label), _SFT))
+                    shown = _benchmarks(table, column)
+                    one, other = (published.get((block.label, key, shown)) for key in (rows.get(row.run), _SFT))
                     place = (block.label, row.label, column.group)
                     yield _Gain(place, ours, by_pairs or by_errors, by_pairs is not None, _difference(one, other)[0])
 
@@ -238,23 +263,24 @@ def _difference(one: Score | None, other: Score | None) -> tuple[Decimal | None,
     return gain, (float(gain) - half, float(gain) + half)
 
 
-def _regressions(tables: Sequence[Table]) -> str:
+def _regressions(tables: Sequence[Table], rows: Rows) -> str:
     lines = [["Table", "Method", "Ours", "Published"]]
     for table in tables:
-        theirs = published_table(table.name)
-        for label in dict.fromkeys(row.label for block in table.blocks for row in block.rows):
-            if row_key(label)[0] != "base" and any("†" in sentence for sentence in table.legend):
-                lines.append([table.name, label, _daggers(table, label), _daggers(theirs, label)])
+        theirs, their_rows = published_table(table.name), _published_rows(table.name)
+        for run, label in dict.fromkeys((row.run, row.label) for block in table.blocks for row in block.rows):
+            if rows.get(run) != _BASE and any("†" in sentence for sentence in table.legend):
+                same = {other for other, found in their_rows.items() if found == rows.get(run)}
+                lines.append([table.name, label, _daggers(table, {run}), _daggers(theirs, same)])
     return aligned(lines, names=2) if len(lines) > 1 else "No table marks values below the base model's."
 
 
-def _daggers(table: Table | None, label: str) -> str:
+def _daggers(table: Table | None, runs: set[str]) -> str:
     """How many of a method's scored benchmark cells carry †."""
     cells = [
         cell
         for block in (table.blocks if table else ())
         for row in block.rows
-        if row_key(row.label) == row_key(label)
+        if row.run in runs
         for column, cell in zip(table.columns if table else (), row.cells, strict=True)
         if not column.is_average and cell.score is not None
     ]
@@ -265,7 +291,8 @@ def _cell_tables(cells: Sequence[Comparison]) -> str:
     paired = [cell for cell in cells if cell.published is not None]
     if not paired:
         return (
-            "No cell of this experiment has a published counterpart (same table, model, method and benchmark labels)."
+            "No cell of this experiment has a published counterpart (same table, labels of model and benchmarks, "
+            "objective with κ, K and β)."
         )
     header = ["Table", "Model", "Method", "Benchmark", "Ours", "Rounded", "Standard error", "Published", "Difference"]
     lines = [[*header, "Within noise", "Problems"]]

@@ -32,6 +32,26 @@ class PublishedCell:
     value: Decimal
     dagger: bool
     bold: bool
+    beta: Decimal | None = None
+    """Of an OTR row; None where the paper does not say which of two."""
+
+    @property
+    def trained(self) -> "Trained | None":
+        """What the row was trained with (sections 4.1 to 4.4: κ = 1.3 and K = 256 throughout); None where unsaid."""
+        if self.run in ("Base", "SFT"):
+            return Trained(self.run.casefold())
+        return None if self.beta is None else Trained("otr", 1.3, 256, self.beta)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a row of a table is, whatever it is called: its objective and those constants that decide it."""
+
+    objective: str
+    """Or base."""
+    kappa: float | None = None
+    samples: int | None = None
+    beta: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +97,9 @@ def _cell(line: dict[str, str]) -> PublishedCell:
     # Only the ablations tell OTR rows apart by β; elsewhere it is the main setting's.
     beta = f" (β = {line['beta'].rstrip('?').replace('|', ' or ')})" if table in (3, 4) and line["beta"] else ""
     marks = {mark: line[mark] == "1" for mark in ("dagger", "bold")}
-    return PublishedCell(
-        table, line["model"], line["method"] + beta, line["benchmark"], Decimal(line["value"]), **marks
-    )
+    exact = None if not line["beta"] or "|" in line["beta"] else Decimal(line["beta"])
+    run, value = line["method"] + beta, Decimal(line["value"])
+    return PublishedCell(table, line["model"], run, line["benchmark"], value, **marks, beta=exact)
 
 
 def layout(number: int) -> TableLayout:
