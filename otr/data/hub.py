@@ -3,9 +3,9 @@
     dataset_files(Source(hub="openai/gsm8k", subset="main", split="test", revision="e53f0488..."))
     # [~/.cache/huggingface/hub/datasets--openai--gsm8k/snapshots/e53f0488.../main/test-00000-of-00001.parquet]
 
-Which files a subset and split are is asked once, of the `datasets` library, and noted in the cache's assets folder with
-their sizes. From then on nothing is asked for a pinned revision: HF_HUB_OFFLINE=1 serves rows as it serves models, and
-a cache that lacks a part says so instead of serving fewer rows.
+Which files a subset and split are is asked once, of the `datasets` library, and noted in the cache's assets folder when
+all of them are there. From then on nothing is asked for a pinned revision: HF_HUB_OFFLINE=1 serves rows as it serves
+models, and a cache that lacks a part says so instead of serving fewer rows.
 
 Whatever goes wrong ends in one line that names the repository, the revision and the remedy.
 """
@@ -18,8 +18,9 @@ from pathlib import Path
 
 from otr.config import Source
 from otr.errors import UserError
-from otr.files import Row, read_json, write_json
+from otr.files import read_json, write_json
 
+_GATED = "is gated; accept its terms on its page and log in (hf auth login, or HF_TOKEN)"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -28,68 +29,75 @@ def dataset_files(source: Source) -> list[Path]:
     from huggingface_hub import hf_hub_download
 
     assert source.hub is not None
+    name = _named("data set", source.hub, source.revision)
     with explained("data set", source.hub, source.revision):
-        noted = _contents(source)
-        found = []
-        for name, size in noted["files"].items():
-            file = Path(hf_hub_download(source.hub, name, repo_type="dataset", revision=noted["commit"]))
-            if file.stat().st_size != size:
+        note = _note(source)
+        commit, sizes = note or _ask(source)
+        found = {file: Path(hf_hub_download(source.hub, file, repo_type="dataset", revision=commit)) for file in sizes}
+        for file, path in found.items():
+            if sizes[file] is not None and path.stat().st_size != sizes[file]:
                 raise UserError(
-                    f"{_named('data set', source.hub, source.revision)}: {file} has {file.stat().st_size} of {size} "
-                    "bytes; delete this file and run again with a network"
+                    f"{name}: {path} has {path.stat().st_size} of {sizes[file]} bytes; delete this file and run again "
+                    "with a network"
                 )
-            found.append(file)
-        return found
+        if note is None:
+            files = {file: path.stat().st_size for file, path in found.items()}
+            write_json(_note_file(source), {"commit": commit, "files": files})
+        return list(found.values())
 
 
-def _contents(source: Source) -> Row:
-    """{"commit": "e53f...", "files": {"main/test-00000-of-00001.parquet": 419088}} of a source: as noted before, or as
-    the hub says. A branch may have moved since, so only a commit is never asked for again."""
+Contents = tuple[str, dict[str, int | None]]
+"""A commit, and a source's files there with their sizes where these are known."""
+
+
+def _note_file(source: Source) -> Path:
     from huggingface_hub import cached_assets_path
+
+    assert source.hub is not None
+    parts = [source.revision or "main", source.subset or "", source.split or "train"]
+    folder = Path(cached_assets_path("otr", "datasets", source.hub.replace("/", "--")))
+    return folder / f"{'-'.join(parts).replace('/', '-')}.json"
+
+
+def _note(source: Source) -> Contents | None:
+    """What was noted of a source once all its files were there. A branch may have moved since: of that the note serves
+    where the hub may not be asked alone. UserError without a note there."""
     from huggingface_hub.constants import is_offline_mode
 
-    assert source.hub is not None
-    revision = source.revision or "main"
-    folder = cached_assets_path("otr", "datasets", source.hub.replace("/", "--"))
-    note = folder / f"{'-'.join([revision.replace('/', '-'), source.subset or '', source.split or 'train'])}.json"
-    if note.exists() and (_COMMIT.fullmatch(revision) or is_offline_mode()):
-        return dict(read_json(note))
-    if is_offline_mode():
+    file = _note_file(source)
+    if not file.exists() and is_offline_mode():
         raise UserError(
-            f"{_named('data set', source.hub, source.revision)}: is not in the cache and HF_HUB_OFFLINE is set; run "
-            "once with a network"
+            f"{_named('data set', str(source.hub), source.revision)}: is not in the cache as a whole and "
+            "HF_HUB_OFFLINE is set; run once with a network"
         )
-    contents = _ask(source)
-    write_json(note, contents)
-    return contents
+    if not file.exists() or not (is_offline_mode() or _COMMIT.fullmatch(source.revision or "")):
+        return None
+    noted = read_json(file)
+    return noted["commit"], noted["files"]
 
 
-def _ask(source: Source) -> Row:
+def _ask(source: Source) -> Contents:
     """Resolved by the library that publishers test their repositories with."""
     from datasets import load_dataset_builder
+    from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import HfApi
 
-    assert source.hub is not None
-    split = source.split or "train"
+    HfApi().dataset_info(str(source.hub), revision=source.revision)  # whose errors say what is missing
+    name, split = _named("data set", str(source.hub), source.revision), source.split or "train"
     try:
-        builder = load_dataset_builder(source.hub, source.subset, revision=source.revision)
-    except ValueError as error:  # a subset that is not there, or no data files
-        raise UserError(
-            f"{_named('data set', source.hub, source.revision)}: {str(error).splitlines()[0]}; check subset"
-        ) from None
+        builder = load_dataset_builder(str(source.hub), source.subset, revision=source.revision)
+    except DatasetNotFoundError as error:
+        if "gated" in str(error):
+            raise UserError(f"{name}: {_GATED}, or name a local source: {{path: ...}}") from None
+        raise
+    except ValueError as error:  # a subset that is not there, or several and none is named
+        raise UserError(f"{name}: {' '.join(str(error).split())}; correct `subset`") from None
     files = builder.config.data_files or {}
     if split not in files:
-        raise UserError(
-            f"{_named('data set', source.hub, source.revision)}: has no split '{split}'; allowed: {', '.join(files)}"
-        )
+        raise UserError(f"{name}: has no split '{split}'; allowed: {', '.join(map(str, files))}")
     # hf://datasets/openai/gsm8k@e53f04.../main/test-00000-of-00001.parquet
-    commit, names = "", []
-    for url in files[split]:
-        commit, _, name = url.removeprefix(f"hf://datasets/{source.hub}@").partition("/")
-        names.append(name)
-    found = HfApi().get_paths_info(source.hub, names, repo_type="dataset", revision=commit)
-    sizes = {info.path: info.size for info in found if hasattr(info, "size")}
-    return {"commit": commit, "files": {name: sizes[name] for name in names}}
+    places = [url.removeprefix(f"hf://datasets/{source.hub}@").partition("/") for url in files[split]]
+    return places[0][0], {file: None for _, _, file in places}
 
 
 @contextmanager
@@ -119,7 +127,7 @@ def explained(kind: str, repository: str, revision: str | None) -> Iterator[None
         elif any(isinstance(found, OSError) and found.errno in (errno.EACCES, errno.EROFS) for found in causes):
             reason = "the hub's cache cannot be written to; set HF_HOME to a folder that can"
         elif among(errors.GatedRepoError):
-            reason = f"is gated; accept its terms on its page and log in (hf auth login, or HF_TOKEN), {local}"
+            reason = f"{_GATED}, {local}"
         elif among(errors.RevisionNotFoundError):
             reason = f"there is no such revision; correct `revision`, {local}"
         elif among(errors.RepositoryNotFoundError):
