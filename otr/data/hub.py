@@ -106,7 +106,10 @@ def explained(kind: str, repository: str, revision: str | None) -> Iterator[None
     from huggingface_hub import errors
 
     name = _named(kind, repository, revision)
-    local = f"or name a local {'path' if kind == 'model' else 'source: {path: ...}'}"
+    copy = (
+        f"copy: --config 'weights={{{repository}: /folder/or/file.gguf}}'" if kind == "model" else "source: {path: ...}"
+    )
+    local = f"or name a local {copy}"
     try:
         yield
     except UserError:

@@ -70,19 +70,46 @@ def engine_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def open_engine(kind: str, checkpoint: Path, context: int, dtype: str, threads: int) -> Engine:
+MEMORY_SHARE = 0.92
+"""Of a GPU's memory that vLLM takes."""
+SEQUENCES = {"cpu": 256, "gpu": 1024}
+"""Most completions that an engine works on at once."""
+WORKING_BYTES = 4e9
+"""Of a GPU's memory for activations, graphs and the CUDA context."""
+
+
+def cache_bytes(config: Any, dtype: str) -> float:
+    """Keys and values of one token; config: a model's Hugging Face configuration."""
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = 2 if dtype == "bfloat16" else 4
+    return float(2 * config.num_hidden_layers * config.num_key_value_heads * width * size)
+
+
+def sequences(memory: float, weights: float, cache: float, length: float) -> int:
+    """Completions whose keys and values a GPU holds at once. memory, weights: bytes; cache: bytes of a token; length:
+    tokens of a prompt and, on average, half of its completion. More would be put off and computed again."""
+    room = MEMORY_SHARE * memory - weights - WORKING_BYTES
+    return max(1, min(SEQUENCES["gpu"], int(room / (cache * length))))
+
+
+def open_engine(
+    kind: str, checkpoint: Path, context: int, dtype: str, threads: int, length: float | None = None
+) -> Engine:
     """Load a checkpoint into an engine: 'vllm', 'transformers', or 'auto' for vLLM where it is installed.
 
-    context: longest prompt and completion together, tokens; threads: CPU threads.
+    context: longest prompt and completion together, tokens; threads: CPU threads; length: as `sequences` takes it, half
+    of the context where nothing is known.
     """
     name = engine_name(kind)
     if name.startswith("vllm"):
-        return VllmEngine(name, checkpoint, context, dtype, threads)
+        return VllmEngine(name, checkpoint, context, dtype, threads, length)
     return TransformersEngine(name, checkpoint, dtype, threads)
 
 
 class VllmEngine:
-    def __init__(self, name: str, checkpoint: Path, context: int, dtype: str, threads: int) -> None:
+    def __init__(
+        self, name: str, checkpoint: Path, context: int, dtype: str, threads: int, length: float | None = None
+    ) -> None:
         self.name = name
         on_cpu = name.startswith("vllm-cpu")
         os.environ["VLLM_LOGGING_LEVEL"] = os.environ.get("VLLM_LOGGING_LEVEL", "WARNING")
@@ -107,7 +134,7 @@ class VllmEngine:
             model=str(checkpoint),
             dtype=dtype,
             max_model_len=context,
-            max_num_seqs=256,
+            max_num_seqs=SEQUENCES["cpu"] if on_cpu else _gpu_sequences(checkpoint, dtype, length or context / 2),
             trust_remote_code=False,
             generation_config="vllm",  # a checkpoint's own sampling defaults stay out of it
             disable_log_stats=True,
@@ -145,6 +172,17 @@ class VllmEngine:
                 if output.finished:
                     best = output.outputs[0]
                     yield Completion(output.request_id, best.text, str(best.finish_reason), len(best.token_ids))
+
+
+def _gpu_sequences(checkpoint: Path, dtype: str, length: float) -> int:
+    from transformers import AutoConfig
+    from vllm.platforms import current_platform
+
+    weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
+    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    # Asked of the driver: CUDA must not be started before vLLM starts its own process.
+    memory = current_platform.get_device_total_memory()
+    return sequences(memory, weights, cache_bytes(config, dtype), length)
 
 
 class TransformersEngine:

@@ -248,7 +248,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.part is not None:
             part = Part(options.part, options.engines, options.parent)
             if part.requests(jobs):
-                run_jobs(jobs, _open(experiment, options, dtype), title, part)
+                run_jobs(jobs, _open(experiment, options, dtype, jobs), title, part)
             stage.done(f"{title}, part {options.part + 1} of {options.engines}")
             return
         for job in jobs:
@@ -265,7 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
             if engines > 1:
                 run_parts(arguments, engines, identity["weights"], options.log)
             else:
-                engine = _open(experiment, options, dtype)
+                engine = _open(experiment, options, dtype, jobs)
                 load_seconds = time.monotonic() - started
                 run_jobs(jobs, engine, title)
             measured = _drawn(jobs, before, time.monotonic() - started - load_seconds, engines)
@@ -288,8 +288,10 @@ def main(arguments: list[str] | None = None) -> None:
         stage.done(f"{title}: {sum(len(job.requests) for job in jobs)} completions, {tokens} tokens, engine {name}")
 
 
-def _open(experiment: Experiment, options: argparse.Namespace, dtype: str) -> Engine:
-    return open_engine(options.engine, options.checkpoint, experiment.context, dtype, experiment.threads)
+def _open(experiment: Experiment, options: argparse.Namespace, dtype: str, jobs: list[Job]) -> Engine:
+    requests = [request for job in jobs for request in job.requests.values()]
+    length = sum(len(r.prompt_ids) + r.decoding.max_tokens / 2 for r in requests) / len(requests)
+    return open_engine(options.engine, options.checkpoint, experiment.context, dtype, experiment.threads, length)
 
 
 if __name__ == "__main__":

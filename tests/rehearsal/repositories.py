@@ -181,11 +181,10 @@ def _mmlu_pro() -> dict[str, Any]:
 
 def _openr1() -> dict[str, Any]:
     """Two traces a row; lengths spread, so that every interval of lengths has enough; a few traces not verified."""
-    draw = random.Random("openr1")
     rows = []
     for n, (text, value) in enumerate(_sums("openr1", TRACES)):
         thought = f"Add them up, {text[8:-1]}. "
-        trace = f"<think>\n{thought * draw.randint(1, 14)}\n</think>\n\nThe sum is \\boxed{{{value}}}."
+        trace = f"<think>\n{thought * (n % 24)}\n</think>\n\nThe sum is \\boxed{{{value}}}."
         rows.append(
             {
                 "problem": text, "solution": f"It is {value}.", "answer": str(value), "problem_type": "Algebra",
