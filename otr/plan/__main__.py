@@ -8,11 +8,13 @@ text of tables and the assumptions they rest on. The model behind it:
 
   training   6 x parameters x tokens (body) + 6 x vocabulary x width x trained tokens (head) + 6 x layers x width x
              length^2 (attention), and with activation checkpointing a third of body and attention again; over
-             peak x MFU x devices. Memory: otr/train/footprint.py. Disk: the final checkpoint; while a run goes on,
-             two resumable ones of 12 bytes a parameter.
+             peak x MFU x devices, MFU being the share of all these operations, recomputed ones included. Memory:
+             otr/train/footprint.py. Disk: the final checkpoint; while a run goes on, two resumable ones of 12 bytes a
+             parameter.
   sampling   a decode step reads all weights and the keys and values of the batch, or computes 2 x parameters x batch,
-             whichever takes longer (roofline), plus a fixed overhead; prompts cost 2 x parameters x tokens; the last
-             completion runs on alone to its limit.
+             whichever takes longer (roofline), plus a fixed overhead. The batch is what fits the memory when
+             completions are half done on average. Prompts cost 2 x parameters x tokens; the last completion runs on
+             alone to its limit. Device-hours count every engine of a job.
   judging    seconds of a core a completion.
 
 --calibrate takes the speed of training and decoding from finished runs instead (of the same model, else of others); do
@@ -25,7 +27,7 @@ from otr.command.stage import Stage
 from otr.data.sources import Folders
 from otr.plan.hardware import KNOWN, Hardware
 from otr.plan.jobs import Plan
-from otr.plan.text import number, report
+from otr.plan.text import report, totals
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,8 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
             experiment, hardware, options.results, folders, options.models, options.calibrate, options.completion_tokens
         )
         print(report(plan), flush=True)
-        total = sum(job.cost.device_hours for job in plan.jobs)
-        stage.done(f"plan {experiment.name}: {len(plan.jobs)} jobs, {number(total)} {hardware.unit}-hours")
+        stage.done(f"plan {experiment.name}: {totals(plan)}")
 
 
 def _positive(text: str) -> float:

@@ -12,19 +12,25 @@ from typing import Any
 from otr.config import BASE_RUN, Benchmark, Dataset, Experiment, Training
 from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
+from otr.evaluation.engine import SEQUENCES, WORKING_BYTES, cache_bytes, sequences
 from otr.files import Row, read_json
-from otr.plan.hardware import Hardware
+from otr.plan.hardware import DISK_BYTES_A_SECOND, Hardware
 
 STARTUP = 60.0
 """Seconds until a training job or a sampling engine works."""
 STEP_OVERHEAD = 0.005
 """Seconds of a decode step that are neither reading nor computing."""
-SEQUENCES = 256
-"""Completions that an engine works on at once (otr/evaluation/engine.py)."""
+HOST_PROCESS_GB = 6.0
+"""Main memory of a process with torch, CUDA and vLLM, besides weights. Assumed."""
 PROCESS_GB = 0.95
 """Main memory of a process with torch and transformers, before there is a model."""
 PROMPT, DEMONSTRATION = 150, 200
 """Tokens of a prompt, and of each few-shot example in front of it."""
+PROMPTS = {"bbeh": 1300, "mmlupro": 250, "supergpqa": 250}
+"""Tokens of a prompt of public benchmarks whose problems are long: BBEH's 4,520 were counted with Qwen's tokenizer, the
+options of the other two are an estimate. Names as in PUBLISHED."""
+CHECKPOINT_SHARE = 0.02
+"""Of a training's time that resumable checkpoints may take (otr/train/loop.py)."""
 RESPONSE = 400
 """Tokens of a training response whose length nothing tells."""
 EXAMPLES = 10_000
@@ -55,8 +61,21 @@ class Cost:
     """Of jobs that take no device."""
     memory_gb: float = 0.0
     """Most at once of a device (a process, on a CPU)."""
+    host_gb: float = 0.0
+    """Most at once of the main memory of a machine with a device."""
     disk_gb: float = 0.0
     """That stays."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Of one engine."""
+
+    rate: float
+    """Tokens a second."""
+    sequences: int
+    """Completions at once."""
+    memory_gb: float
 
 
 @dataclass(frozen=True)
@@ -150,7 +169,10 @@ class Plan:
         folder = self.root / "data" / name
         tokens = sum(self.corpus(name).responses) + sum(self.corpus(name).prompts)
         return Job(
-            "subset", name, Cost(core_hours=SUBSET_HOURS, disk_gb=2 * tokens / 1e9), _exist(folder, "summary.json")
+            "subset",
+            name,
+            Cost(core_hours=SUBSET_HOURS, host_gb=2.0, disk_gb=2 * tokens / 1e9),
+            _exist(folder, "summary.json"),
         )
 
     def _base(self, model: str) -> Job:
@@ -176,41 +198,47 @@ class Plan:
         memory = expected_memory(shape, recipe, ranks, sharded).total / 1e9 + (
             0 if self.hardware.is_gpu else PROCESS_GB
         )
-        final = self.parameters(model) * (2 if recipe.precision == "bfloat16" else 4) / 1e9
+        parameters = self.parameters(model)
+        final = parameters * (2 if recipe.precision == "bfloat16" else 4) / 1e9
+        resumable = 12 * parameters
         detail: Row = {
             "model": model,
             "tokens": self.tokens(run),
             "flops": flops,
             "devices": ranks,
             "hours": hours,
-            "parameters": self.parameters(model),
-            "resumable_gb": 2 * 12 * self.parameters(model) / 1e9,
+            "parameters": parameters,
+            "resumable_gb": 2 * resumable / 1e9,
+            "write_seconds": resumable / DISK_BYTES_A_SECOND,
         }
         done = _exist(self.root / "train" / model / run, "run.json")
-        return Job("train", f"{model} {run}", Cost(hours * ranks, 0.0, memory, final), done, detail)
+        # Every rank reads the whole model in float32 before it is spread; the first one gathers it to write it.
+        host = (ranks * (4 * parameters / 1e9 + HOST_PROCESS_GB)) if self.hardware.is_gpu else 0.0
+        cost = Cost(hours * ranks, 0.0, memory, host, final)
+        return Job("train", f"{model} {run}", cost, done, detail)
 
     def _evaluate(self, model: str, run: str, suite: str) -> Iterable[Job]:
         names = self.experiment.suites()[suite]
         folders = [self.root / "eval" / model / run / name for name in names]
         completions = {name: self._completions(run, name) for name in names}
         tokens = {name: completions[name] * self._mean_tokens(model, run, name) for name in names}
-        total = sum(tokens.values())
-        rate, memory = self._decoding(model, sum(completions.values()), total)
-        longest = max(self._limit(run, name) for name in names)
+        count, total = sum(completions.values()), sum(tokens.values())
         prompts = sum(completions[name] * self._prompt_tokens(run, name) for name in names)
-        seconds = self.startup + total / rate
+        decoding = self._decoding(model, count, prompts / count + total / count / 2)
+        engines = min(self.experiment.engines.get(suite, 1), count) if self.hardware.is_gpu else 1
+        longest = max(self._limit(run, name) for name in names)
+        seconds = self.startup + total / decoding.rate / engines
         if not (self.calibrate and self._measured_decoding):  # whose rates hold all of a job's work
-            seconds += 2 * self.parameters(model) * prompts / self._prefill_speed
+            seconds += 2 * self.parameters(model) * prompts / self._prefill_speed / engines
             seconds += longest * self._step_seconds(model, 1, longest)
         done = all(_exist(folder, "sampling.json") for folder in folders)
-        detail = {"model": model, "completions": sum(completions.values()), "tokens": total, "rate": rate}
-        yield Job(
-            "sample",
-            f"{model} {run} {suite}",
-            Cost(seconds / 3600, 0.0, memory, total * TOKEN_BYTES / 1e9),
-            done,
-            detail,
-        )
+        detail: Row = {
+            "model": model, "completions": count, "tokens": total, "rate": decoding.rate, "engines": engines,
+            "hours": seconds / 3600, "sequences": decoding.sequences,
+        }  # fmt: skip
+        host = engines * (self._weights(model) / 1e9 + HOST_PROCESS_GB) if self.hardware.is_gpu else 0.0
+        cost = Cost(engines * seconds / 3600, 0.0, decoding.memory_gb, host, total * TOKEN_BYTES / 1e9)
+        yield Job("sample", f"{model} {run} {suite}", cost, done, detail)
         for kind in JUDGE_SECONDS:
             judged = [name for name in names if self.experiment.benchmarks[name].kind == kind]
             if judged:
@@ -272,17 +300,20 @@ class Plan:
 
     # Sampling
 
-    def _decoding(self, model: str, completions: int, tokens: float) -> tuple[float, float]:
-        """Tokens a second of one engine, and its memory in GB."""
-        weights, context = self._weights(model), PROMPT + tokens / max(1, completions) / 2
-        batch = min(SEQUENCES, completions)
+    def _decoding(self, model: str, completions: int, length: float) -> "Decoding":
+        """Of one engine; length: tokens of a prompt and, on average, half of its completion."""
+        weights, cache = self._weights(model), self._cache_bytes(model)
         if self.hardware.memory_gb is not None:
-            room = 0.9e9 * self.hardware.memory_gb - weights - 2e9
-            batch = max(1, min(batch, int(room / (self._cache_bytes(model) * 2 * context))))
-        memory = (weights + batch * self._cache_bytes(model) * 2 * context) / 1e9 + 2
+            batch = min(completions, sequences(1e9 * self.hardware.memory_gb, weights, cache, length))
+            memory = (weights + batch * cache * length + WORKING_BYTES) / 1e9
+        else:
+            batch = min(completions, SEQUENCES["cpu"])
+            memory = (weights + batch * cache * length) / 1e9 + 2
         if self.calibrate and (measured := self._measured_decoding):
-            return median(measured.get(model) or [rate for rates in measured.values() for rate in rates]), memory
-        return batch / self._step_seconds(model, batch, context), memory
+            rate = median(measured.get(model) or [rate for rates in measured.values() for rate in rates])
+        else:
+            rate = batch / self._step_seconds(model, batch, length)
+        return Decoding(rate, batch, memory)
 
     def _step_seconds(self, model: str, batch: int, context: float) -> float:
         reading = (self._weights(model) + batch * context * self._cache_bytes(model)) / self.hardware.bytes_a_second
@@ -291,7 +322,7 @@ class Plan:
 
     @property
     def _prefill_speed(self) -> float:
-        return self.hardware.flops * (1 if self.hardware.is_gpu else self.experiment.threads)
+        return self.hardware.prefill_flops * (1 if self.hardware.is_gpu else self.experiment.threads)
 
     @cached_property
     def _measured_decoding(self) -> dict[str, list[float]]:
@@ -303,7 +334,7 @@ class Plan:
         return found
 
     def measured_sampling(self, model: str, run: str, suite: str) -> tuple[float, float, float] | None:
-        """Tokens, seconds of drawing and seconds of starting, of a finished job."""
+        """Tokens, seconds of sampling (of all engines together) and seconds of starting, of a finished job."""
         files = [self.root / "eval" / model / run / name / "sampling.json" for name in self.experiment.suites()[suite]]
         rows = [read_json(file) for file in files if file.exists()]
         drawn = [row["drawn_now"] for row in rows if row.get("drawn_now")]
@@ -316,10 +347,7 @@ class Plan:
 
     def _cache_bytes(self, model: str) -> float:
         """Keys and values of one token."""
-        config = self.shape(model).config
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        size = 2 if self.experiment.sampling_dtype == "bfloat16" else 4
-        return float(2 * config.num_hidden_layers * config.num_key_value_heads * width * size)
+        return cache_bytes(self.shape(model).config, self.experiment.sampling_dtype)
 
     def _completions(self, run: str, name: str) -> int:
         benchmark = self.experiment.benchmarks[name]
@@ -341,7 +369,7 @@ class Plan:
                 return len(load_rows(source, self._folders, [], benchmark.limit))
             except (UserError, OSError):
                 pass  # not here yet
-        public = re.sub("[^a-z0-9]", "", name.lower())
+        public = _public(name)
         count = PUBLISHED.get(public, benchmark.limit or PROBLEMS)
         if public not in PUBLISHED:
             self.notes.append(f"benchmark {name}: {count} problems (assumed; not prepared yet)")
@@ -370,7 +398,7 @@ class Plan:
     def _prompt_tokens(self, run: str, name: str) -> int:
         shots = self.experiment.benchmarks[name].few_shot
         natural = self.experiment.protocol(run).prompt == "natural"
-        return PROMPT + (shots.count * DEMONSTRATION if shots and natural else 0)
+        return PROMPTS.get(_public(name), PROMPT) + (shots.count * DEMONSTRATION if shots and natural else 0)
 
     # Both
 
@@ -395,13 +423,17 @@ class Plan:
         return self.experiment.models[model].gpus if self.hardware.is_gpu else 1
 
 
+def _public(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
 def _exist(folder: Path, name: str) -> bool:
     return (folder / name).exists()
 
 
 def _seconds(drawn: Row) -> float:
     """A job's seconds stand in each of its benchmarks' files."""
-    return float(drawn.get("seconds_of_all_benchmarks", 0.0))
+    return float(drawn.get("seconds_of_all_benchmarks", 0.0)) * int(drawn.get("engines", 1))
 
 
 def _measured_corpus(file: Path) -> Corpus:

@@ -3,31 +3,50 @@
 import math
 from collections.abc import Callable, Sequence
 
+from otr.config import BASE_TUNED_RUN
 from otr.files import read_json
-from otr.plan.hardware import BANDWIDTH_SHARE
-from otr.plan.jobs import DEMONSTRATION, JUDGE_SECONDS, PROMPT, SEQUENCES, STEP_OVERHEAD, SUBSET_HOURS, Flops, Job, Plan
+from otr.plan.hardware import BANDWIDTH_SHARE, DISK_BYTES_A_SECOND
+from otr.plan.jobs import (
+    CHECKPOINT_SHARE,
+    DEMONSTRATION,
+    HOST_PROCESS_GB,
+    JUDGE_SECONDS,
+    PROMPT,
+    STEP_OVERHEAD,
+    SUBSET_HOURS,
+    Flops,
+    Job,
+    Plan,
+)
 
 STAGES = ("subset", "base", "train", "sample", "judge math", "judge code", "judge general")
 
 
 TRAINING = (
     "training of", "parameters", "devices", "tokens", "FLOPs: body", "head", "attention", "recomputed", "hours",
-    "GB a device", "done",
+    "GB a device", "GB of main memory", "GB a resumable checkpoint", "s to write it", "done",
 )  # fmt: skip
-SAMPLING = ("sampling of", "completions", "tokens", "tokens/s", "hours", "done")
+SAMPLING = (
+    "sampling of", "completions", "tokens", "engines", "at once", "tokens/s an engine", "hours", "GB a device",
+    "GB of main memory", "done",
+)  # fmt: skip
 
 
 def report(plan: Plan) -> str:
     """The whole plan as Markdown."""
     hardware, unit = plan.hardware, plan.hardware.unit
     memory = f"{hardware.memory_gb:g} GB, " if hardware.memory_gb else ""
-    stages = ["stage", "jobs", "done", f"{unit}-hours", "of them left", "other core-hours", "GB a device", "GB of disk"]
+    stages = [
+        "stage", "jobs", "done", f"{unit}-hours", "of them left", "other core-hours", "GB a device",
+        "GB of main memory", "GB of disk",
+    ]  # fmt: skip
     trainings = [job for job in plan.jobs if job.stage == "train"]
     samplings = [job for job in plan.jobs if job.stage == "sample"]
     lines = [
         f"# Plan of experiment {plan.experiment.name} on {hardware.name}",
         "",
-        f"{hardware.tflops:g} TFLOP/s peak x {hardware.mfu:g} (MFU), {memory}{hardware.bandwidth_gb:g} GB/s x "
+        f"{hardware.tflops:g} TFLOP/s peak x {hardware.mfu:g} (MFU, recomputed operations counted), "
+        f"{memory}{hardware.bandwidth_gb:g} GB/s x "
         f"{BANDWIDTH_SHARE:g}.",
         "",
         *_table(stages, _stages(plan)),
@@ -63,8 +82,8 @@ def _stages(plan: Plan) -> list[list[str]]:
             hours, core_hours, disk = (
                 sum(getattr(job.cost, name) for job in jobs) for name in ("device_hours", "core_hours", "disk_gb")
             )
-            memory = max(job.cost.memory_gb for job in jobs)
-            figures = [number(value) for value in (hours, left, core_hours, memory, disk)]
+            memory, host = max(job.cost.memory_gb for job in jobs), max(job.cost.host_gb for job in jobs)
+            figures = [number(value) for value in (hours, left, core_hours, memory, host, disk)]
             rows.append([stage, str(len(jobs)), str(sum(job.done for job in jobs)), *figures])
     return rows
 
@@ -73,12 +92,16 @@ def _training(job: Job) -> list[str]:
     flops: Flops = job.detail["flops"]
     parts = [f"{part:.2g}" if part else "" for part in (flops.body, flops.head, flops.attention, flops.recomputed)]
     counts = [_large(job.detail["parameters"]), str(job.detail["devices"]), _large(job.detail["tokens"])]
-    return [*counts, *parts, number(job.detail["hours"]), number(job.cost.memory_gb), "yes" if job.done else ""]
+    writing = [job.detail["resumable_gb"] / 2, job.detail["write_seconds"]]
+    figures = [job.detail["hours"], job.cost.memory_gb, job.cost.host_gb, *writing]
+    return [*counts, *parts, *map(number, figures), "yes" if job.done else ""]
 
 
 def _sampling(job: Job) -> list[str]:
-    counts = [f"{job.detail['completions']:,}", _large(job.detail["tokens"]), f"{job.detail['rate']:,.0f}"]
-    return [*counts, number(job.cost.device_hours), "yes" if job.done else ""]
+    counts = [f"{job.detail['completions']:,}", _large(job.detail["tokens"]), str(job.detail["engines"])]
+    speed = [f"{job.detail['sequences']:,}", f"{job.detail['rate']:,.0f}"]
+    figures = [job.detail["hours"], job.cost.memory_gb, job.cost.host_gb]
+    return [*counts, *speed, *map(number, figures), "yes" if job.done else ""]
 
 
 def finished(plan: Plan) -> list[tuple[str, str, float, float]]:
@@ -120,15 +143,47 @@ def _assumptions(plan: Plan) -> list[str]:
     length = f"{plan.completion_tokens:g} tokens" if plan.completion_tokens else "half of max_tokens"
     return [
         *_too_large(plan, trainings),
+        *_like_for_like(plan),
         f"speeds: {speeds}",
         f"a training's resumable checkpoints take up to {number(resumable)} GB more while it goes on",
-        f"{plan.startup:.0f} s to start a job, {1000 * STEP_OVERHEAD:g} ms a decode step, {SEQUENCES} completions at "
-        "once (fewer where their keys and values need more than 90 % of the memory)",
+        f"{plan.startup:.0f} s to start a job, {1000 * STEP_OVERHEAD:g} ms a decode step, as many completions at once "
+        "as their keys and values fit the memory (otr/evaluation/engine.py)",
+        f"a resumable checkpoint is written at {DISK_BYTES_A_SECOND / 1e9:g} GB/s and as often as takes "
+        f"{CHECKPOINT_SHARE:.0%} of the time at most; main memory: weights, once a rank or engine, and "
+        f"{HOST_PROCESS_GB:g} GB a process",
         "completions are as long as those drawn before under the same protocol; else a tuned model's solutions as long "
         f"as what it was trained on, all others {length}; prompts {PROMPT} tokens, a demonstration {DEMONSTRATION}",
         f"judging: {judging} a completion; a subset {SUBSET_HOURS:g} core-hours",
         *plan.notes,
     ]
+
+
+def _like_for_like(plan: Plan) -> list[str]:
+    """What the paper's tables lack: the base model in the tuned protocol, a row that ‡ compares with."""
+    sampled = [job for job in plan.jobs if job.stage == "sample"]
+    extra = sum(job.cost.device_hours for job in sampled if job.name.split(" ")[1] == BASE_TUNED_RUN)
+    whole = sum(job.cost.device_hours for job in sampled)
+    if not extra:
+        return []
+    return [
+        f"of the {number(whole)} {plan.hardware.unit}-hours of sampling {number(extra)} ({extra / whole:.0%}) are "
+        f"{BASE_TUNED_RUN}'s, which ‡ compares with; `like_for_like: null` in the tables leaves it out"
+    ]
+
+
+def totals(plan: Plan) -> str:
+    """Every column of the first table in one line."""
+    costs = [job.cost for job in plan.jobs]
+    memory, host = max(cost.memory_gb for cost in costs), max(cost.host_gb for cost in costs)
+    parts = [
+        f"{len(costs)} jobs",
+        f"{sum(job.done for job in plan.jobs)} done",
+        f"{number(sum(cost.device_hours for cost in costs)) or 0} {plan.hardware.unit}-hours",
+        f"{number(sum(cost.core_hours for cost in costs)) or 0} other core-hours",
+        f"at most {number(memory)} GB a device" + (f" and {number(host)} GB of main memory" if host else ""),
+        f"{number(sum(cost.disk_gb for cost in costs)) or 0} GB of disk",
+    ]
+    return ", ".join(parts)
 
 
 def _too_large(plan: Plan, trainings: list[Job]) -> list[str]:

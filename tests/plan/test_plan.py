@@ -20,9 +20,9 @@ from otr.errors import UserError
 from otr.files import read_json, write_json, write_jsonl
 from otr.models.shapes import TABLE, shape
 from otr.plan.__main__ import main
-from otr.plan.hardware import KNOWN, Hardware
+from otr.plan.hardware import BANDWIDTH_SHARE, KNOWN, MFU, Hardware
 from otr.plan.jobs import Plan
-from otr.plan.text import finished, report
+from otr.plan.text import finished, report, totals
 
 FACTOR = 2.0
 """A plan calibrated on one run is to be right about another within this factor (time, memory)."""
@@ -70,7 +70,7 @@ def test_training_flops_of_the_paper(tmp_path: Path) -> None:
     # Uniform lengths: the mean square is 4/3 of the squared mean.
     assert flops.attention == pytest.approx(6 * 36 * 2048 * tokens * 4096 * 4 / 3, rel=0.05)
     assert flops.recomputed == pytest.approx((flops.body + flops.attention) / 3)
-    seconds = flops.total / (989e12 * 0.5) + 60
+    seconds = flops.total / (989e12 * MFU) + 60
     [job] = [job for job in made.jobs if job.name == "qwen2.5-3b otr" and job.stage == "train"]
     assert job.cost.device_hours == pytest.approx(seconds / 3600)
     assert job.cost.disk_gb == pytest.approx(2 * 3.086, rel=0.001)
@@ -85,7 +85,43 @@ def test_a_faster_device_takes_less_time(tmp_path: Path) -> None:
     assert hours(plan(experiment(), tmp_path, bandwidth_gb=6700), "sample") < 0.8 * hours(
         plan(experiment(), tmp_path), "sample"
     )
-    assert hours(plan(experiment(), tmp_path, mfu=0.25), "train") > 1.8 * hours(plan(experiment(), tmp_path), "train")
+    assert hours(plan(experiment(), tmp_path, mfu=MFU / 2), "train") > 1.8 * hours(
+        plan(experiment(), tmp_path), "train"
+    )
+
+
+def test_a_gpu_is_filled_with_completions_half_done_and_read_as_such(tmp_path: Path) -> None:
+    """8B in bfloat16 on 84 GB: 0.92 x 84 - 16.4 - 4 = 56.9 GB for keys and values of 147,456 bytes a token. A solution
+    of 4,096 tokens after a prompt of 150 takes 2,198 tokens on average: 175 of them."""
+    made = plan(experiment(), tmp_path)
+    [job] = [job for job in made.jobs if job.name == "qwen3-8b otr mathematics" and job.stage == "sample"]
+    assert job.detail["sequences"] == 175
+    read = 2 * 8.19e9 + 175 * 2198 * 147_456
+    assert job.detail["rate"] == pytest.approx(175 / (read / (3350e9 * BANDWIDTH_SHARE) + 0.005), rel=0.01)
+    assert job.cost.memory_gb == pytest.approx(0.92 * 84, rel=0.01)
+
+
+def test_every_engine_of_a_job_is_paid_for(tmp_path: Path) -> None:
+    two = experiment()
+    one = two.model_copy(update={"engines": {}})
+    name = "qwen3-8b otr general"
+    [shared] = [job for job in plan(two, tmp_path).jobs if job.name == name and job.stage == "sample"]
+    [alone] = [job for job in plan(one, tmp_path).jobs if job.name == name and job.stage == "sample"]
+    assert shared.detail["hours"] == pytest.approx(alone.detail["hours"] / 2, rel=0.05)
+    assert shared.cost.device_hours == pytest.approx(alone.cost.device_hours, rel=0.05)
+    assert shared.cost.host_gb == pytest.approx(2 * alone.cost.host_gb)
+
+
+def test_the_paper_s_own_rows_take_at_most_170_gpu_hours_of_sampling(tmp_path: Path) -> None:
+    made = plan(experiment(), tmp_path)
+    own = [job for job in made.jobs if job.stage == "sample" and " base-tuned " not in job.name]
+    assert len(own) == 70 - 12
+    assert sum(job.cost.device_hours for job in own) < 170
+    extra = hours(made, "sample") - sum(job.cost.device_hours for job in own)
+    assert re.search(rf"GPU-hours of sampling {extra:.1f} \(\d+%\) are base-tuned's", report(made))
+    said = totals(made)
+    for part in ("165 jobs, 0 done", "GPU-hours", "other core-hours", "GB a device", "GB of main memory", "GB of disk"):
+        assert part in said
 
 
 def test_a_job_that_does_not_fit_is_named(tmp_path: Path) -> None:
