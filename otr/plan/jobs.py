@@ -14,6 +14,7 @@ from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
 from otr.evaluation.engine import SEQUENCES, WORKING_BYTES, cache_bytes, sequences
 from otr.files import Row, read_json
+from otr.machine.precision import computed_in
 from otr.plan.hardware import DISK_BYTES_A_SECOND, Hardware
 
 STARTUP = 60.0
@@ -341,13 +342,18 @@ class Plan:
         tokens, seconds = sum(row["tokens"] for row in drawn), max((_seconds(row) for row in drawn), default=0.0)
         return (tokens, seconds, rows[0].get("engine_seconds", 0.0)) if tokens and seconds else None
 
+    @property
+    def _sampling_dtype(self) -> str:
+        wanted = self.experiment.sampling_dtype
+        return "bfloat16" if self.hardware.is_gpu and wanted == "auto" else computed_in(wanted, "cpu")
+
     def _weights(self, model: str) -> float:
         """Bytes an engine holds."""
-        return self.parameters(model) * (2.0 if self.experiment.sampling_dtype == "bfloat16" else 4.0)
+        return self.parameters(model) * (2.0 if self._sampling_dtype == "bfloat16" else 4.0)
 
     def _cache_bytes(self, model: str) -> float:
         """Keys and values of one token."""
-        return cache_bytes(self.shape(model).config, self.experiment.sampling_dtype)
+        return cache_bytes(self.shape(model).config, self._sampling_dtype)
 
     def _completions(self, run: str, name: str) -> int:
         benchmark = self.experiment.benchmarks[name]
