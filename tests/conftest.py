@@ -6,6 +6,19 @@ from pathlib import Path
 
 import pytest
 from checkouts import MICRO, ROOT, Checkout, copy_of_tree, reduced
+from hypothesis import settings
+
+# A deadline measures how busy the machine is, not what a test states.
+settings.register_profile("otr", deadline=None)
+settings.load_profile("otr")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,12 @@
 """The settings, typed: `config.load(path)` reads an experiment file, `config.machine(settings)` config.yaml."""
 
+from otr.config.block import Block
 from otr.config.experiment import (
     BASE_RUN,
     BASE_TUNED_RUN,
     CODE_SCORERS,
     GENERAL_SCORERS,
     Benchmark,
-    Block,
     Dataset,
     Experiment,
     FewShot,

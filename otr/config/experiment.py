@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from otr.config.block import Block, Name, Share
 from otr.config.pretraining import PretrainSettings
 from otr.config.tables import TableLayout
 from otr.loss.objective import ObjectiveName
@@ -21,16 +22,8 @@ BASE_TUNED_RUN = "base-tuned"
 SEED_MARK = ".seed"
 """Between a method's name and the number of a further training seed, in a run's name."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Share = Annotated[float, Field(ge=0, le=1)]
 NumberType = Literal["auto", "bfloat16", "float32"]
 """auto: bfloat16 where the machine computes it natively, float32 elsewhere (otr/machine/precision.py)."""
-
-
-class Block(BaseModel):
-    """A mapping of the YAML file: its keys are these fields and no others, its values of these very types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Source(Block):
@@ -41,7 +34,9 @@ class Source(Block):
     hub: str | None = None
     """A data set's id on the Hugging Face hub."""
     subset: str | None = None
+    """Of a hub data set: its configuration."""
     split: str | None = None
+    """Of a hub data set: `train` where nothing is said."""
     revision: str | None = None
     """Pins the hub data set to a commit."""
     evalplus: Literal["humaneval", "mbpp"] | None = None
@@ -68,7 +63,9 @@ class Model(Block):
     """A base model: exactly one of `pretrain`, `path` and `hub` says where its weights come from."""
 
     label: str
+    """As tables and pages print it."""
     pretrain: PretrainSettings | None = None
+    """Shape and settings of a small model that the workflow pre-trains itself."""
     path: str | None = None
     """A folder with config.json, tokenizer and safetensors, or a GGUF file; relative to `models` of config.yaml."""
     hub: str | None = None
@@ -114,6 +111,7 @@ class Dataset(Block):
     """A training set: rows, which columns hold what, and the subset taken from them."""
 
     source: Source
+    """Where the rows come from."""
     problem: str
     """Column of the problem; a dotted path such as messages.0.content reaches into a row."""
     solution: str
@@ -136,7 +134,9 @@ class Training(Block):
     """One fine-tuning recipe. Defaults are the paper's (section 4.1); what it leaves open says so."""
 
     dataset: Name
+    """The training set, a key of `datasets`."""
     epochs: Annotated[int, Field(ge=1)] = 2
+    """Passes over the training subset."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Sequences an optimizer step; an incomplete last batch of an epoch is dropped (open in the paper)."""
     max_length: Annotated[int, Field(ge=8)] = 10240
@@ -144,12 +144,15 @@ class Training(Block):
     over_length: Literal["drop", "refuse"] = "drop"
     """What happens to longer examples: counted and dropped, or the run is refused. None is ever cut."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-6
+    """Peak of the cosine schedule."""
     minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    """Where the cosine schedule ends."""
     warmup: Share = 0.03
     """Share of all steps with a linearly rising learning rate."""
     betas: tuple[Share, Share] = (0.9, 0.95)
     """AdamW's betas, weight decay and clipping are open in the paper; these are verl's defaults of that time."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW's, on matrices alone."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient."""
     normalisation: Literal["token", "sequence"] = "token"
@@ -159,6 +162,7 @@ class Training(Block):
     tokens_per_microbatch: Annotated[int, Field(ge=1)] = 10240
     """Whole sequences are packed up to this many tokens; memory grows with it, results do not change."""
     activation_checkpointing: bool = True
+    """Recomputes activations in the backward pass: a third more work, much less memory, the same result."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 15.0
     """How often a resumable checkpoint is written."""
 
@@ -167,10 +171,15 @@ class Method(Block):
     """A fine-tuning method: an objective, and what it changes in the experiment's training recipe."""
 
     label: str
+    """As tables and pages print it."""
     objective: ObjectiveName
+    """The loss: a row of the table in otr/loss/objective.py."""
     kappa: Annotated[float, Field(gt=0)] = 1.3
+    """Temperature of the distribution that OTR samples from (the paper's κ)."""
     samples: Annotated[int, Field(ge=1)] = 256
+    """Tokens sampled at each position (the paper's K)."""
     beta: Annotated[float, Field(lt=1)] = -0.1
+    """Reward of a sampled token that is not the ground truth (the paper's β)."""
     training: dict[str, Any] = {}
     """Keys of `training` that this method sets otherwise."""
 
@@ -179,17 +188,24 @@ class FewShot(Block):
     """Worked demonstrations in front of the base model's prompt."""
 
     source: Source
+    """Where the worked examples come from."""
     problem: str = "problem"
+    """Column of the problem."""
     solution: str = "solution"
+    """Column of the worked solution."""
     style: Literal["plain", "gsm8k"] = "plain"
+    """As for a training set."""
     count: Annotated[int, Field(ge=1)] = 5
+    """Worked examples in a prompt: the first so many of the source."""
 
 
 class Gold(Block):
     """How a row's right answer is read (math: otr/evaluation/math/gold.py; choice: its letter; bbeh: its text)."""
 
     column: str
+    """Column of the right answer."""
     style: Literal["plain", "after-hashes", "boxed", "list"] = "plain"
+    """How it is written there: by itself, after `####`, in a \\boxed{}, or as a list of answers."""
 
 
 Scorer = Literal["math", "humaneval", "mbpp", "choice", "bbeh"]
@@ -201,11 +217,14 @@ class Benchmark(Block):
     """A set of problems, how they are asked and how they are scored."""
 
     label: str
+    """As tables and pages print it."""
     source: Source
+    """Where the rows come from."""
     scorer: Scorer = "math"
     """math: math-verify, mean@k. humaneval, mbpp: evalplus in a sandbox, pass@1; rows as evalplus publishes them.
     choice: lm-eval, exact match of the option's letter. bbeh: lm-eval, exact match of BIG-Bench Extra Hard's answer."""
     problem: str
+    """Column of the problem."""
     id: str | None = None
     """Column of the rows' own ids, kept through to verdicts; without it rows are known by their number."""
     options: str | None = None
@@ -224,6 +243,7 @@ class Benchmark(Block):
     samples: Annotated[int, Field(ge=1)]
     """k of mean@k: completions a problem in protocols that sample; their share of right ones is the score."""
     few_shot: FewShot | None = None
+    """Worked examples for the natural prompt; null asks without."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Overrides the protocol's."""
     suite: Name = "all"
@@ -260,8 +280,11 @@ class Protocol(Block):
     instruction: str = ""
     """Text after the problem, the same for all methods."""
     temperature: Annotated[float, Field(ge=0)]
+    """0 is greedy decoding."""
     top_p: Annotated[float, Field(gt=0, le=1)]
+    """Nucleus sampling: the smallest set of tokens with this probability."""
     max_tokens: Annotated[int, Field(ge=1)] = 8192
+    """Longest completion, in tokens. A longer one is truncated and has no answer."""
 
     @property
     def greedy(self) -> bool:
@@ -271,28 +294,36 @@ class Protocol(Block):
 
 class Protocols(Block):
     base: Protocol
+    """How the base model is prompted."""
     tuned: Protocol
+    """How every tuned model is prompted, and the base model a second time (run base-tuned)."""
 
 
 class MethodsPanel(Block):
     """Figure 2a: one model, several methods."""
 
     model: Name
+    """The model of all curves."""
     runs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=7)]
+    """A curve a method."""
 
 
 class ModelsPanel(Block):
     """Figure 2b: several models, each with the same methods."""
 
     models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=7)]
+    """The models."""
     runs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4)]
+    """The methods of each of them."""
 
 
 class Figure2(Block):
     """The paper's Figure 2: ground-truth tokens sampled over the training steps of these runs."""
 
     a: MethodsPanel
+    """Left panel: one model, several methods."""
     b: ModelsPanel
+    """Right panel: several models."""
 
     @property
     def runs(self) -> list[tuple[str, str]]:
@@ -305,8 +336,11 @@ class Experiment(Block):
     """Everything that decides a result. Machine settings (engine, folders) are in config.yaml instead."""
 
     name: Name
+    """The file's name without .yaml; results lie in results/<name>/."""
     description: str
+    """What the experiment is for, in a sentence."""
     seed: int = 0
+    """Of training, sampling and every other random choice."""
     training_seeds: Annotated[int, Field(ge=1)] = 1
     """Trainings of each method and model: with seed, seed + 1, ... Tables show their mean ± standard deviation."""
     threads: Annotated[int, Field(ge=1)] = 1
@@ -319,14 +353,23 @@ class Experiment(Block):
     sampling_dtype: NumberType = "auto"
     """Number type that completions are computed in."""
     generator: Literal["micro"] | None = None
+    """The program that makes rows of its own (the default experiment's micro world)."""
     models: dict[Name, Model]
+    """Base models by name."""
     datasets: dict[Name, Dataset]
+    """Training sets by name."""
     training: Training
+    """The recipe of every method."""
     methods: dict[Name, Method]
+    """Fine-tuning methods by name. `base` and `base-tuned` are the untrained model's."""
     protocols: Protocols
+    """How models are prompted and decoded."""
     benchmarks: dict[Name, Benchmark]
+    """Benchmarks by name."""
     tables: dict[Name, TableLayout]
+    """Tables by name: which models, runs and benchmarks each shows."""
     figure2: Figure2 | None = None
+    """The paper's Figure 2; null draws none."""
 
     def method(self, run: str) -> Method:
         """The method that a run trains with: runs of further seeds are called <method>.seed1, .seed2, ..."""
@@ -407,7 +450,9 @@ class Machine(Block):
     """config.yaml: which experiment, and what only this machine knows."""
 
     experiment: str
+    """Which experiment: a file's name in workflow/experiments without .yaml."""
     engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """What samples completions; auto takes vLLM where it is installed."""
     data: str = "data"
     """Folder that relative `path` sources are looked up in."""
     models: str = "models"
@@ -415,6 +460,7 @@ class Machine(Block):
     weights: dict[str, str] = {}
     """Local copies of hub models, by hub id: a checkpoint folder or a GGUF file."""
     gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Devices that jobs may take; auto takes all that nvidia-smi lists."""
     track: Literal["none", "tensorboard", "wandb"] = "none"
     """Where training curves are shown besides metrics.jsonl and curves.png. wandb stays offline by itself."""
     allow_unsandboxed: bool = False

@@ -2,42 +2,51 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from otr.config.block import Block, Share
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class PretrainSettings(BaseModel):
+class PretrainSettings(Block):
     """Shape of a Qwen3 model and of its training. The defaults are small enough for two minutes on one CPU thread."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
     hidden_size: Count = 96
+    """Width of the model."""
     layers: Count = 3
+    """Blocks."""
     heads: Count = 3
+    """Attention heads."""
     kv_heads: Count = 1
+    """Heads of keys and values."""
     head_dim: Annotated[int, Field(ge=1, multiple_of=32)] = 32
     """vLLM's CPU attention has no smaller one."""
     intermediate_size: Count = 288
+    """Width inside an MLP."""
     vocabulary: Annotated[int, Field(ge=300)] = 512
     """Entries of the tokenizer: 256 bytes, 3 special tokens, the rest merges."""
     positions: Count = 512
+    """Longest sequence, in tokens."""
     rope_theta: Rate = 150.0
     """Short texts need fast rotations: at equal steps the loss was 0.54 with 300 and 0.65 with 10,000."""
     initial_scale: Rate = 0.2
     """Weights start as normal(0, initial_scale / sqrt(hidden_size))."""
     steps: Count = 650
+    """Optimizer steps."""
     rows: Count = 8
     """Rows a step, each of `row_tokens` tokens filled with whole documents."""
     row_tokens: Count = 128
+    """Tokens of a row."""
     learning_rate: Rate = 6e-3
     """Peak for embeddings and norms (AdamW)."""
     matrix_learning_rate: Rate = 1.5e-2
     """Peak for the matrices of the blocks (Muon)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """Of the matrices."""
     warmup_steps: Annotated[int, Field(ge=0)] = 30
+    """Steps of a linearly rising learning rate."""
     decay_share: Share = 0.4
     """Share of the steps, at the end, over which the learning rate falls to 2 %."""
 

@@ -15,38 +15,44 @@ In: the block below (read and reported on by otr/config/reading.py). Out: a chec
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
+
+from otr.config.block import Block
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ColumnGroup(_Block):
+class ColumnGroup(Block):
     """Benchmarks side by side, closed by their average."""
 
     group: Text
     """Printed above the columns where a table has several groups."""
     benchmarks: Names
+    """A column each, in this order."""
     average: Text
     """Title of the average column."""
 
 
-class TableLayout(_Block):
+class TableLayout(Block):
     """Rows, columns and marks of one table. Names are keys of `models`, `methods` (or base) and `benchmarks`."""
 
     caption: Text
+    """Printed above the table."""
     models: Names
+    """A block of rows a model."""
     rows: Names
+    """Runs in the order they are printed."""
     columns: Annotated[tuple[ColumnGroup, ...], Field(min_length=1)]
+    """Groups of benchmarks; one average column closes each."""
     regression: Text | None = None
+    """† stands on every value strictly below this row's; null: no †."""
     like_for_like: Text | None = None
+    """‡ stands on every value strictly below this run's, printed or not; null: no ‡."""
     labels: dict[str, Text] = {}
     """Rows that this table names otherwise than `methods` does."""
     best_of: Annotated[tuple[Text, ...], Field(min_length=2)] | None = None
+    """Bold is the best of these rows, ties all; null: no bold."""
 
     @property
     def benchmarks(self) -> list[str]:
