@@ -10,19 +10,27 @@ if TYPE_CHECKING:
     from .head import HeadOutput as HeadOutput
     from .head import OTRHead as OTRHead
     from .head import otr_loss as otr_loss
+    from .objective import Constant as Constant
     from .objective import Objective as Objective
+    from .objective import register as register
 
-__all__ = ["HeadOutput", "OTRHead", "Objective", "otr_loss"]
+_HEAD = ("HeadOutput", "OTRHead", "otr_loss")
+_TABLE = ("Constant", "Objective", "register")
+__all__ = ["Constant", "HeadOutput", "OTRHead", "Objective", "otr_loss", "register"]
 
 
 def __getattr__(name: str) -> object:
     """Imported when first asked for: the table of objectives is read where torch must not be waited for."""
-    if name in ("HeadOutput", "OTRHead", "otr_loss"):
+    if name in _HEAD:
         from . import head
 
         return getattr(head, name)
-    if name == "Objective":
-        from .objective import Objective
+    if name in _TABLE:
+        from . import objective
 
-        return Objective
+        return getattr(objective, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,6 +31,22 @@ def token_keys(seed: int, step: int, examples: Tensor, positions: Tensor) -> Ten
     return _mix(_mix(examples.long() ^ _signed(stream, 64)) ^ positions.long())
 
 
+def call_keys(labels: Tensor, seed: int, step: int | None, examples: Tensor | None, positions: Tensor | None) -> Tensor:
+    """[n] int64 keys of one call's tokens where some of their names may be missing. labels: [n] int64, with -100.
+
+    Unnamed tokens must not draw alike: row i of every micro-batch and rank would else reuse the same uniforms, whose
+    noise then never averages out. Without `step` one comes from torch's generator (torch.manual_seed repeats it, as it
+    does dropout). Without `examples` the call's labels name them, so that other data draw otherwise on every rank.
+    """
+    if step is None:
+        step = int(torch.randint(2**62, ()))
+    if positions is None:
+        positions = torch.arange(len(labels), device=labels.device)
+    if examples is None:
+        examples = token_keys(0, 0, labels, torch.arange(len(labels), device=labels.device)).sum().expand(len(labels))
+    return token_keys(seed, step, examples, positions)
+
+
 def uniforms(keys: Tensor, count: int) -> Tensor:
     """[n, count] float64 in (0, 1): the first `count` draws of each token, on the grid (i + 1/2) / 2^32.
 

@@ -22,14 +22,14 @@ tokens, the tile of a matrix product on a GPU: a last tile filled by half costs 
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .draws import token_keys
-from .objective import Objective
+from .draws import call_keys
+from .objective import Formula, Objective, ObjectiveName, as_objective
 from .rows import RowStatistics, row_pass
 
 IGNORED = -100
@@ -72,8 +72,8 @@ def raise_if_broken(broken: list[float]) -> None:
 class OTRHead(nn.Module):
     """LM head and loss in one. It owns `weight`: hand it the model's `lm_head.weight` (tied: the embedding's) itself.
 
-    weight         Parameter [V, H], float32 master or bfloat16; no bias
-    objective      what to minimise; all objectives share every line of this head but the row formula
+    weight         Parameter [V, H], float32 master or bfloat16, or the nn.Linear without bias that holds it
+    objective      what to minimise, an Objective or its name; all share every line of this head but the row formula
     seed           with step, example and position it names each token's draws
     logits_budget  bytes of logits held at a time, in the hidden states' type
     diagnostics    fill entropy, gt_probability, gt_count and beta_share too; changes no gradient, bit for bit
@@ -81,15 +81,15 @@ class OTRHead(nn.Module):
 
     def __init__(
         self,
-        weight: nn.Parameter,
-        objective: Objective,
+        weight: nn.Parameter | nn.Linear,
+        objective: Objective | ObjectiveName | Formula = "otr",
         seed: int = 0,
         logits_budget: float = LOGITS_BUDGET,
         diagnostics: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = weight
-        self.objective = objective
+        self.weight = _weight_of(weight)
+        self.objective = as_objective(objective)
         self.seed = seed
         self.logits_budget = logits_budget
         self.diagnostics = diagnostics
@@ -98,11 +98,12 @@ class OTRHead(nn.Module):
         self,
         hidden: Tensor,
         labels: Tensor,
-        examples: Tensor,
-        positions: Tensor,
-        step: int,
+        examples: Tensor | None = None,
+        positions: Tensor | None = None,
+        step: int | None = None,
         weights: Tensor | None = None,
         wait: bool = True,
+        old_log_p: Tensor | None = None,
     ) -> HeadOutput:
         """The loss of a packed micro-batch of T tokens, already shifted: labels[t] is what hidden[t] should predict.
 
@@ -111,39 +112,60 @@ class OTRHead(nn.Module):
         examples   [T] int64, a number of the example that is the same in every epoch, batch and rank
         positions  [T] int64, the token's position inside its example
         step       optimiser step, so that a token draws anew each time it is seen
+                   These three name each token's draws, which then depend on nothing else. Without them the draws
+                   differ from call to call and from rank to rank, but also with the layout: see `draws.call_keys`
         weights    [T] float32 factor of each token's loss, or None for 1: 1 / length gives Eq. 10's sequence mean,
                    1 / tokens of the whole step a loss that needs no division, which costs a pass over the gradients
         wait       False promises that every token is trained and every label in range, and leaves it to the caller
                    to call `check()` of the result before the weights change: nothing here then waits for the device
+        old_log_p  [T] log-probability of each label under an older policy (`log_p` gives it), for proximal SFT
 
         ValueError: a shape or a label out of range. FloatingPointError: a trained row of logits is NaN or infinite
         (a -inf mask is allowed, except on the label); names example and position, and no gradient is made.
         """
-        _check_shapes(hidden, self.weight, labels, examples, positions, weights)
+        vectors = {"labels": labels, "examples": examples, "positions": positions}
+        _check_shapes(hidden, self.weight, {**vectors, "weights": weights, "old_log_p": old_log_p})
+        keys = call_keys(labels, self.seed, step, examples, positions)
+        names = _names(labels, examples, positions)
         if wait:
             kept = (labels != IGNORED).nonzero().view(-1)
             if len(kept) < len(labels):
                 hidden = hidden.index_select(0, kept)
-                labels, examples, positions = labels[kept], examples[kept], positions[kept]
-                weights = None if weights is None else weights[kept]
+                labels, keys, names = labels[kept], keys[kept], names[:, kept]
+                weights, old_log_p = (None if column is None else column[kept] for column in (weights, old_log_p))
             _check_labels(labels, self.weight.shape[0])
-        keys = token_keys(self.seed, step, examples, positions)
         chunk = chunk_rows(len(hidden), self.weight.shape[0] * hidden.element_size(), self.logits_budget)
         request = _Request(self.objective, chunk, self.diagnostics, torch.is_grad_enabled())
         with torch.autocast(hidden.device.type, enabled=False):
             outputs: tuple[Tensor, ...] = _FusedHead.apply(  # type: ignore[no-untyped-call]
-                hidden, self.weight, labels, keys, weights, request
+                hidden, self.weight, labels, keys, weights, old_log_p, request
             )
         loss, *columns = outputs
         output = HeadOutput(
             loss,
             torch.full((), len(hidden), dtype=torch.float64, device=hidden.device),
             *(column.sum(dtype=torch.float64) for column in columns[1:6]),  # type: ignore[misc]
-            broken=_broken(RowStatistics(*columns).finite, examples, positions),
+            broken=_broken(RowStatistics(*columns).finite, *names),
         )
         if wait:
             output.check()
         return output
+
+    @torch.no_grad()
+    def log_p(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """[T] float32 log-probability of each label, 0 where it is -100: what `old_log_p` asks for. In chunks."""
+        _check_shapes(hidden, self.weight, {"labels": labels})
+        kept = (labels != IGNORED).nonzero().view(-1)
+        _check_labels(labels[kept], self.weight.shape[0])
+        states, cast = hidden.index_select(0, kept), self.weight.to(hidden.dtype)
+        found = hidden.new_zeros(len(labels), dtype=torch.float32)
+        chunk = chunk_rows(len(kept), len(cast) * hidden.element_size(), self.logits_budget)
+        for start in range(0, len(kept), chunk):
+            places = kept[start : start + chunk]
+            target, logits = labels[places], states[start : start + chunk] @ cast.T
+            nll = _rows(logits, target, target, Objective("sft"), None, diagnostics=False, gradient=False).nll
+            found[places] = -nll.float()
+        return found
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]} -> {self.weight.shape[0]}, {self.objective}, seed={self.seed}"
@@ -165,43 +187,58 @@ def chunk_rows(rows: int, row_bytes: int, budget: float) -> int:
 def otr_loss(
     logits: Tensor,
     labels: Tensor,
-    objective: Objective | None = None,
+    objective: Objective | ObjectiveName | Formula = "otr",
     *,
     seed: int = 0,
-    step: int = 0,
+    step: int | None = None,
     examples: Tensor | None = None,
     positions: Tensor | None = None,
-    reduction: str = "mean",
+    old_log_p: Tensor | None = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Tensor:
     """The OTR loss (or any `Objective`) of logits you already have; differentiable in `logits`.
 
-        loss = otr_loss(model(tokens).logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), step=step)
+        loss = otr_loss(model(tokens).logits[:, :-1], tokens[:, 1:])
 
-    logits     [N, V] float32, bfloat16, float16 or float64, kept as they are; one copy is made, for the gradient
-    labels     [N] int64, -100 where the token is not trained
-    objective  default Objective(): OTR with kappa 1.3, 256 draws, beta -0.1
-    seed, step, examples, positions   name each token's draws; examples and positions are [N] int64 and default to 0
-               and 0..N-1. Pass a step that grows, or a token draws the same candidates every time.
-    reduction  "mean" over trained tokens (0 if there are none), "sum", or "none" for [N] losses, 0 where untrained
+    logits     [N, V] or [B, T, V], float32, bfloat16, float16 or float64, kept as they are; one copy is made, for the
+               gradient
+    labels     [N] or [B, T] int64, already shifted: what each row should predict; -100 where it is not trained
+    objective  an Objective or its name; "otr" is OTR with kappa 1.3, 256 draws, beta -0.1
+    seed, step, examples, positions   name each token's draws, as in `OTRHead.forward`; examples and positions are
+               int64 of the labels' shape. By default every call draws anew from torch's generator, as dropout does
+    old_log_p  of the labels' shape: log-probability of each label under an older policy, for proximal SFT
+    reduction  "mean" over trained tokens (0 if there are none), "sum", or "none" for losses of the labels' shape, 0
+               where untrained
 
     Prefer `OTRHead` where you can: it needs no logits at all. ValueError and FloatingPointError as there.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction: mean, sum or none is needed, found {reduction!r}")
-    if logits.dim() != 2 or labels.shape != logits.shape[:1]:
-        raise ValueError(f"logits [N, V] and labels [N] are needed, found {list(logits.shape)}, {list(labels.shape)}")
-    examples = torch.zeros_like(labels) if examples is None else examples
-    positions = torch.arange(len(labels), device=labels.device) if positions is None else positions
+    if logits.dim() not in (2, 3) or labels.shape != logits.shape[:-1]:
+        shapes = f"found {list(logits.shape)}, {list(labels.shape)}"
+        raise ValueError(f"logits [N, V] and labels [N], or [B, T, V] and [B, T], are needed, {shapes}")
+    vectors = {"labels": labels, "examples": examples, "positions": positions, "old_log_p": old_log_p}
+    _check_vectors(vectors, labels.shape)
+    shape, logits, labels = labels.shape, logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+    examples, positions, old_log_p = (
+        None if column is None else column.reshape(-1) for column in (examples, positions, old_log_p)
+    )
+    keys = call_keys(labels, seed, step, examples, positions)
     kept = (labels != IGNORED).nonzero().view(-1)
     _check_labels(labels[kept], logits.shape[1])
-    keys = token_keys(seed, step, examples[kept], positions[kept])
     outputs: tuple[Tensor, Tensor] = _RowLoss.apply(  # type: ignore[no-untyped-call]
-        logits, kept, labels[kept], keys, objective or Objective()
+        logits,
+        kept,
+        labels[kept],
+        keys[kept],
+        None if old_log_p is None else old_log_p[kept],
+        as_objective(objective),
     )
     rows, finite = outputs
-    raise_if_broken(_broken(finite, examples[kept], positions[kept]).tolist())
+    names = _names(labels, examples, positions)[:, kept]
+    raise_if_broken(_broken(finite, *names).tolist())
     if reduction == "none":
-        return rows.new_zeros(len(labels)).index_copy(0, kept, rows)
+        return rows.new_zeros(len(labels)).index_copy(0, kept, rows).view(shape)
     return rows.sum() if reduction == "sum" else rows.sum() / max(1, len(kept))
 
 
@@ -224,6 +261,7 @@ class _FusedHead(torch.autograd.Function):
         labels: Tensor,
         keys: Tensor,
         weights: Tensor | None,
+        old_log_p: Tensor | None,
         request: _Request,
     ) -> tuple[Tensor, ...]:
         want_hidden, want_weight = (wanted and request.gradient for wanted in ctx.needs_input_grad[:2])
@@ -246,6 +284,7 @@ class _FusedHead(torch.autograd.Function):
                     None if weights is None else weights[rows],
                     request.diagnostics,
                     gradient=want_hidden or want_weight,
+                    old_log_p=None if old_log_p is None else old_log_p[rows],
                 )
             )
             if hidden_gradient is not None:
@@ -271,7 +310,7 @@ class _FusedHead(torch.autograd.Function):
                 _scale(gradient, scale)
         if weight_gradient is not None:
             weight_gradient = weight_gradient.to(ctx.weight_dtype)
-        return hidden_gradient, weight_gradient, None, None, None, None
+        return hidden_gradient, weight_gradient, None, None, None, None, None
 
 
 class _RowLoss(torch.autograd.Function):
@@ -279,10 +318,17 @@ class _RowLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, kept: Tensor, labels: Tensor, keys: Tensor, objective: Objective
+        ctx: Any,
+        logits: Tensor,
+        kept: Tensor,
+        labels: Tensor,
+        keys: Tensor,
+        old_log_p: Tensor | None,
+        objective: Objective,
     ) -> tuple[Tensor, Tensor]:
         slope = logits.index_select(0, kept)  # a copy: the caller's logits stay
-        statistics = _rows(slope, labels, keys, objective, None, diagnostics=False, gradient=ctx.needs_input_grad[0])
+        gradient = ctx.needs_input_grad[0]
+        statistics = _rows(slope, labels, keys, objective, None, False, gradient, old_log_p)
         ctx.save_for_backward(slope, kept)
         ctx.rows = len(logits)
         ctx.mark_non_differentiable(statistics.finite)
@@ -295,7 +341,7 @@ class _RowLoss(torch.autograd.Function):
         slope.mul_(scale[:, None])
         if len(kept) < ctx.rows:
             slope = slope.new_zeros(ctx.rows, slope.shape[1]).index_copy_(0, kept, slope)
-        return slope, None, None, None, None
+        return slope, None, None, None, None, None
 
 
 def _rows(
@@ -306,15 +352,15 @@ def _rows(
     weights: Tensor | None,
     diagnostics: bool,
     gradient: bool,
+    old_log_p: Tensor | None = None,
 ) -> RowStatistics:
     """The Triton kernel where it runs and holds the objective, the torch rows elsewhere: same contract, same draws."""
-    run = row_pass
     if logits.device.type == "cuda" and logits.dtype != torch.float64 and find_spec("triton"):
         from . import kernel  # here, so that a machine without a GPU needs no triton
 
         if kernel.holds(objective):
-            run = kernel.row_pass
-    return run(logits, labels, keys, objective, weights, diagnostics, gradient)
+            return kernel.row_pass(logits, labels, keys, objective, weights, diagnostics, gradient, old_log_p)
+    return row_pass(logits, labels, keys, objective, weights, diagnostics, gradient, old_log_p)
 
 
 def _add_product(total: Tensor | None, logits: Tensor, states: Tensor) -> Tensor:
@@ -347,19 +393,37 @@ def _concatenate(parts: list[RowStatistics], like: Tensor) -> RowStatistics:
     return RowStatistics(*(torch.cat(column) for column in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
-def _check_shapes(
-    hidden: Tensor, weight: Tensor, labels: Tensor, examples: Tensor, positions: Tensor, weights: Tensor | None
-) -> None:
+def _weight_of(weight: nn.Parameter | nn.Linear) -> nn.Parameter:
+    if isinstance(weight, nn.Linear):
+        if weight.bias is not None:
+            raise ValueError("weight: a linear layer without bias is needed, found one with bias")
+        weight = weight.weight
+    if weight.dim() != 2:
+        raise ValueError(f"weight: [V, H] is needed, found {list(weight.shape)}")
+    return weight
+
+
+def _check_shapes(hidden: Tensor, weight: Tensor, vectors: dict[str, Tensor | None]) -> None:
     if hidden.dim() != 2 or hidden.shape[1] != weight.shape[1]:
-        raise ValueError(f"hidden: [T, {weight.shape[1]}] is needed (weight {list(weight.shape)}), {_found(hidden)}")
-    vectors = {"labels": labels, "examples": examples, "positions": positions, "weights": weights}
+        width = weight.shape[1]
+        raise ValueError(f"hidden: [T, {width}] is needed (weight {list(weight.shape)}), found {list(hidden.shape)}")
+    _check_vectors(vectors, hidden.shape[:1])
+
+
+def _check_vectors(vectors: dict[str, Tensor | None], shape: torch.Size) -> None:
     for name, vector in vectors.items():
-        if vector is not None and vector.shape != hidden.shape[:1]:
-            raise ValueError(f"{name}: [{len(hidden)}] is needed, one a hidden state, {_found(vector)}")
+        if vector is None:
+            continue
+        if vector.shape != shape:
+            raise ValueError(f"{name}: {list(shape)} is needed, one a token, found {list(vector.shape)}")
+        if name in ("labels", "examples", "positions") and vector.dtype != torch.int64:
+            raise ValueError(f"{name}: int64 is needed, found {vector.dtype}")
 
 
-def _found(tensor: Tensor) -> str:
-    return f"found {list(tensor.shape)}"
+def _names(labels: Tensor, examples: Tensor | None, positions: Tensor | None) -> Tensor:
+    """[2, T] int64: example and position of each token for messages, 0 and its place in the call where unnamed."""
+    places = torch.arange(len(labels), device=labels.device) if positions is None else positions
+    return torch.stack([torch.zeros_like(labels) if examples is None else examples, places])
 
 
 def _check_labels(labels: Tensor, vocabulary: int) -> None:

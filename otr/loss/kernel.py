@@ -35,8 +35,8 @@ from torch import Tensor
 from triton import knobs
 
 from .draws import GOLDEN_32, MIX_32
-from .objective import Objective, TokenStatistics
-from .rows import RowStatistics, _column, _share
+from .objective import Objective
+from .rows import RowStatistics, column, share, token_statistics
 
 # Logits that a program handles at a time, and the warps it has: 16 logits a thread, two loads of 16 bytes in bfloat16.
 _BLOCK = 4096
@@ -57,7 +57,8 @@ _INTERPRETED = tl.constexpr(bool(knobs.runtime.interpret))
 
 
 def holds(objective: Objective) -> bool:
-    """Whether these kernels compute the objective; `otr.loss.head` sends every other one to the torch rows."""
+    """Whether these kernels compute the objective: every closed form, and OTR. `otr.loss.head` sends every other one
+    (another reward, a baseline) to the torch rows."""
     return not objective.formula.sampled or (objective.name == "otr" and objective.samples <= _MOST_SAMPLES)
 
 
@@ -98,6 +99,7 @@ def row_pass(
     weights: Tensor | None = None,
     diagnostics: bool = True,
     gradient: bool = True,
+    old_log_p: Tensor | None = None,
 ) -> RowStatistics:
     """See `otr.loss.rows.row_pass`; logits float32, bfloat16 or float16. ValueError: an objective that it lacks."""
     if not holds(objective):
@@ -116,6 +118,7 @@ def row_pass(
     columns = _Columns(*torch.empty(7, count, dtype=torch.float32, device=device))
     row_weights = statistics.loss if weights is None else weights.float()
     coolness = 1 / objective.kappa
+    count_hits = "hits" in formula.needs or (diagnostics and not formula.sampled)
     _read_kernel[(count,)](
         logits, logits.stride(0), labels, keys, sums,
         statistics.nll, statistics.gt_probability, statistics.gt_count, statistics.entropy, statistics.finite,
@@ -123,9 +126,9 @@ def row_pass(
         vocabulary, objective.samples, coolness,
         PIECES=formula.sampled,
         TEMPERED=diagnostics or formula.needs_mass,
-        SPREAD=formula.spread is not None,
-        DIAGNOSTICS=diagnostics,
-        COUNT=diagnostics and not formula.sampled,
+        SPREAD=formula.B is not None,
+        DIAGNOSTICS=diagnostics or "entropy" in formula.needs,
+        COUNT=count_hits,
         BLOCK=block,
         WIDTH=width,
         SUMS=pieces,
@@ -151,13 +154,13 @@ def row_pass(
             num_warps=1,
         )  # fmt: skip
     else:
-        spread = _integrate(objective, statistics, columns, weights, diagnostics)
+        spread = _integrate(objective, statistics, columns, weights, diagnostics, old_log_p)
     if gradient:
         _write_kernel[(count,)](
             logits, logits.stride(0), labels, columns.reference, columns.scale, spread, columns.label_slope,
             draws.misses, draws.tokens, draws.values,
             vocabulary, objective.samples, coolness,
-            SPREAD=formula.spread is not None,
+            SPREAD=formula.B is not None,
             SAMPLED=formula.sampled,
             BLOCK=block,
             num_warps=_WARPS,
@@ -166,25 +169,39 @@ def row_pass(
 
 
 def _integrate(
-    objective: Objective, out: RowStatistics, columns: _Columns, weights: Tensor | None, diagnostics: bool
+    objective: Objective,
+    out: RowStatistics,
+    columns: _Columns,
+    weights: Tensor | None,
+    diagnostics: bool,
+    old_log_p: Tensor | None,
 ) -> Tensor:
     """`otr.loss.rows._integrate` on columns: fills the loss, the share, and what `write` needs. Returns the [n] factor
     of e^((l - l_r) / kappa) in the gradient."""
-    log_p, q = -out.nll, out.gt_probability
-    p = log_p.exp()
-    formula, token = objective.formula, TokenStatistics(p, log_p, q)
-    pull, spread = (_column(term, token, objective) for term in (formula.pull, formula.spread))
-    torch.mul(pull, out.nll, out=out.loss)
-    if formula.spread is not None:
-        out.loss.sub_(spread * columns.mean_log_p)
+    log_p, q, formula = -out.nll, out.gt_probability, objective.formula
+    p, miss = log_p.exp(), -log_p.expm1()
+    token = token_statistics(
+        objective, log_p, lambda: q, lambda: out.entropy, lambda: out.gt_count / objective.samples, old_log_p
+    )
+    pull, spread = (column(term, token, objective) for term in (formula.A, formula.B))
+    if formula.loss is not None:
+        out.loss.copy_(column(formula.loss, token, objective))
+    else:
+        torch.mul(pull, out.nll, out=out.loss)
+        if formula.B is not None:
+            out.loss.sub_(spread * columns.mean_log_p)
+    label_slope = -pull * miss
+    if formula.B is not None:
+        label_slope = label_slope + spread * (p - q)
         if diagnostics:
-            label_force = torch.where(pull > 0, q * (1 - p), 0.0)
+            label_force = torch.where(pull == 0, 0.0, (pull + spread * q).abs() * miss)
             others = (1 - q) - (columns.overlap - q * p)
-            out.beta_share.copy_(_share(label_force[:, None], (spread.abs() * others)[:, None]))
-    label_slope = pull * (p - 1) + spread * (p - q) if formula.spread is not None else pull * (p - 1)
+            out.beta_share.copy_(share(label_force, spread.abs() * others))
     weight = torch.ones_like(p) if weights is None else weights.to(p.dtype)
     torch.mul(label_slope, weight, out=columns.label_slope)
     torch.div((pull + spread) * weight, columns.total, out=columns.scale)
+    if not diagnostics and "entropy" in formula.needs:
+        out.entropy.zero_()  # as promised of what nobody asked for
     return spread * weight / columns.mass
 
 

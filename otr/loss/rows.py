@@ -23,13 +23,15 @@ blocks of 64 tokens, and only the blocks hit are summed token by token.
 Sums run in float32 (float64 for float64 logits); cumulative sums over blocks and the comparison with q in float64.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .draws import uniforms
-from .objective import Coefficient, Objective, TokenStatistics
+from .objective import Candidates, Coefficient, Objective, TokenStatistics
 
 # Logits handled at a time: three float32 buffers of this many elements stay in a CPU's last-level cache.
 _GROUP_ELEMENTS = {"cpu": 2**19, "cuda": 2**25}
@@ -49,7 +51,7 @@ class RowStatistics:
     gt_probability: Tensor  # q = pi'(x)
     gt_count: Tensor  # N, of K draws
     entropy: Tensor  # -sum_a p_a log p_a, in nats
-    beta_share: Tensor  # share of the gradient that the beta term makes, 0 to 1: see `_share`
+    beta_share: Tensor  # share of the gradient that the beta term makes, 0 to 1: see `share`
     finite: Tensor  # bool: False where the row holds NaN or +inf, only -inf, or -inf at its label
 
     @classmethod
@@ -71,14 +73,16 @@ def row_pass(
     weights: Tensor | None = None,
     diagnostics: bool = True,
     gradient: bool = True,
+    old_log_p: Tensor | None = None,
 ) -> RowStatistics:
     """Losses and statistics of each row; `logits` is overwritten with weights * dL/dlogits.
 
     logits       [n, V] contiguous, float32, bfloat16, float16 or float64; scratch afterwards if not `gradient`
     labels       [n] int64 in [0, V)
-    keys         [n] int64 from `otr.loss.draws.token_keys`
+    keys         [n] int64 from `draws.token_keys`
     weights      [n] factor of each row's gradient (not of the statistics), or None for 1
     diagnostics  also fill gt_probability, gt_count, entropy and beta_share; never changes the gradient, bit for bit
+    old_log_p    [n] log-probability of the label under an older policy, for the objectives that need it
     """
     count, vocabulary = logits.shape
     statistics = RowStatistics.zeros(count, logits)
@@ -86,9 +90,11 @@ def row_pass(
     scratch = _Scratch(min(group, count), vocabulary, like=statistics.loss)
     for start in range(0, count, group):
         rows = slice(start, min(start + group, count))
-        weight = None if weights is None else weights[rows].to(statistics.loss.dtype)
+        weight, old = (
+            None if column is None else column[rows, None].to(statistics.loss.dtype) for column in (weights, old_log_p)
+        )
         _group_pass(
-            logits[rows], labels[rows, None], keys[rows], objective, weight, diagnostics, gradient,
+            logits[rows], labels[rows, None], keys[rows], objective, weight, diagnostics, gradient, old,
             scratch, statistics.slice(rows),
         )  # fmt: skip
     return statistics
@@ -99,8 +105,11 @@ def rollout(logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) 
     scratch = _Scratch(len(logits), logits.shape[1], like=RowStatistics.zeros(0, logits).loss)
     shifted = logits.to(scratch.mass.dtype)
     shifted = (shifted - shifted.amax(1, keepdim=True)).clamp(min=_MASKED)
-    mass = _sampling_mass(shifted, objective.kappa, out=scratch.view(len(logits)))
-    return _draw(scratch.mass, mass, labels[:, None], keys, objective.samples)[0]
+    label, rest = _sampling_mass(shifted, labels[:, None], objective.kappa, scratch.view(len(logits)))
+    past_label = _past_label(_Parts(label, rest), keys, objective.samples)
+    tokens = labels[:, None].repeat(1, objective.samples)
+    tokens[past_label >= 0] = _misses(scratch.mass, past_label, label + rest).token
+    return tokens
 
 
 class _Scratch:
@@ -127,29 +136,27 @@ def _group_pass(
     weights: Tensor | None,
     diagnostics: bool,
     gradient: bool,
+    old_log_p: Tensor | None,
     scratch: _Scratch,
     out: RowStatistics,
 ) -> None:
-    """`row_pass` for few enough rows to stay in cache. labels: [g, 1]; out: [g] views to fill."""
+    """`row_pass` for few enough rows to stay in cache. labels, weights, old_log_p: [g, 1]; out: [g] views to fill."""
     shifted = logits.to(out.loss.dtype)  # the logits themselves when they have that type: worked on in place
     label_logit, peak = shifted.gather(1, labels), shifted.amax(1, keepdim=True)
     torch.logical_and(peak.isfinite(), label_logit.isfinite(), out=out.finite[:, None])
     shifted.sub_(peak).clamp_(min=_MASKED)
     exp = torch.exp(shifted, out=scratch.exp[: len(logits)])
-    total = exp.sum(1, keepdim=True)
-    log_total = total.log()
-    log_p_x = label_logit - peak - log_total
-    mass, mass_total, q = scratch.view(len(logits)), total, total
+    policy = _set_apart(exp, labels)
+    label_shifted = label_logit - peak
+    # Where the label is the likeliest token, log1p keeps the digits that 1 + rest would round away.
+    log_p_x = torch.where(label_shifted == 0, -policy.rest.log1p(), label_shifted - policy.total.log())
+    group = _Group(labels, label_shifted, log_p_x, shifted, exp, policy, scratch.view(len(logits)), policy, old_log_p)
     if diagnostics or objective.formula.needs_mass:
-        _sampling_mass(shifted, objective.kappa, out=mass)
-        mass_total = mass.sum(1, keepdim=True)
-        q = mass.gather(1, labels) / mass_total
-        out.gt_probability.copy_(q[:, 0])
+        group.sampling = _sampling_mass(shifted, labels, objective.kappa, group.mass)
+        out.gt_probability.copy_(group.sampling.share[:, 0])
     out.nll.copy_(-log_p_x[:, 0])
     if diagnostics:
-        out.entropy.copy_((log_total - _dot(exp, shifted) / total)[:, 0])
-
-    group = _Group(labels, shifted, exp, total, log_total, log_p_x, mass, mass_total, q)
+        out.entropy.copy_(group.entropy()[:, 0])
     if objective.formula.sampled:
         slope = _sample(group, keys, objective, diagnostics, scratch.mass[: len(logits)], out)
     else:
@@ -160,89 +167,227 @@ def _group_pass(
             logits.copy_(shifted)
 
 
+class _Parts(NamedTuple):
+    """A distribution up to its normaliser, [g, 1] each: the label's part and that of all others, summed without it.
+
+    1 - p of a sure label is `rest / total`, exact where 1 - label / total would be rounding."""
+
+    label: Tensor
+    rest: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.label + self.rest
+
+    @property
+    def share(self) -> Tensor:
+        """p or q of the label. From these two numbers alone, so that the draws are the same for every objective."""
+        return self.label / self.total
+
+
+def _set_apart(mass: Tensor, labels: Tensor) -> _Parts:
+    """The parts of `mass` [g, V], in which the label's entry is set to 0."""
+    label = mass.gather(1, labels)
+    mass.scatter_(1, labels, 0.0)
+    return _Parts(label, mass.sum(1, keepdim=True))
+
+
+def _sampling_mass(shifted: Tensor, labels: Tensor, kappa: float, out: Tensor) -> _Parts:
+    """pi' up to its normaliser, exp((l - max l) / kappa), Eq. 5, without the label; and its parts."""
+    return _set_apart(torch.mul(shifted, 1 / kappa, out=out).exp_(), labels)
+
+
 @dataclass
 class _Group:
     """What every objective needs of g rows; columns are [g, 1]."""
 
     labels: Tensor
-    shifted: Tensor  # [g, V] l - max l; becomes the gradient
-    exp: Tensor  # [g, V] its exponential, p times `total`
-    total: Tensor
-    log_total: Tensor
+    label_shifted: Tensor
     log_p_x: Tensor
-    mass: Tensor  # [g, V] pi' times `mass_total`; filled for diagnostics or where the formula needs it
-    mass_total: Tensor
-    q: Tensor
+    shifted: Tensor  # [g, V] l - max l; becomes the gradient
+    exp: Tensor  # [g, V] its exponential, 0 at the label
+    policy: _Parts
+    mass: Tensor  # [g, V] pi' times its normaliser, 0 at the label; filled for diagnostics or where a formula needs it
+    sampling: _Parts
+    old_log_p: Tensor | None
+
+    def entropy(self) -> Tensor:
+        mean = (_dot(self.exp, self.shifted) + self.policy.label * self.label_shifted) / self.policy.total
+        return self.policy.total.log() - mean
+
+    def expected_log_p(self) -> Tensor:
+        """sum_a pi'_a log p_a."""
+        sums = _dot(self.mass, self.shifted) + self.sampling.label * self.label_shifted
+        return sums / self.sampling.total - self.policy.total.log()
 
 
 @dataclass
 class _Slope:
-    """dL/dl = scale p - push at `columns` - spread pi'."""
+    """dL/dl = (pulls + spread) p - pulls at their tokens - spread pi', where a pull is A or a draw's R / K."""
 
-    scale: Tensor  # [g, 1]
-    columns: Tensor  # [g, k] int64, may repeat
-    push: Tensor  # [g, k]
-    spread: Tensor | None  # [g, 1]; None for 0
+    label: Tensor  # [g, 1] the pull at the label
+    spread: Tensor | None = None  # [g, 1]; None for 0
+    others: Tensor | None = None  # [g, 1] the sum of a row's pulls elsewhere
+    misses: "_Misses | None" = None  # where they pull
+    pull: Tensor | float = 0.0  # each of them, [m] or one number
+
+
+def _integrate(group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, out: RowStatistics) -> _Slope:
+    """The objectives without sampling noise: A and B of the table."""
+    formula, q = objective.formula, group.sampling.share
+    if diagnostics or "hits" in formula.needs:
+        count = -_sign(uniforms(keys, objective.samples).sub_(q.double())).sum(1)
+        out.gt_count.copy_(count)  # as the OTR objective draws it: for analysis alone, or as a statistic
+    token = token_statistics(
+        objective,
+        group.log_p_x,
+        lambda: q,
+        group.entropy,
+        lambda: out.gt_count[:, None] / objective.samples,
+        group.old_log_p,
+    )
+    pull, spread = (column(term, token, objective) for term in (formula.A, formula.B))
+    if formula.loss:
+        loss = column(formula.loss, token, objective)
+    else:
+        loss = -pull * group.log_p_x
+        if formula.B:
+            loss = loss - spread * group.expected_log_p()
+    out.loss.copy_(loss[:, 0])
+    if diagnostics and formula.B:
+        label_force = torch.where(pull == 0, 0.0, (pull + spread * q).abs() * group.policy.rest / group.policy.total)
+        others = group.sampling.rest - _dot(group.mass, group.exp) / group.policy.total
+        out.beta_share.copy_(share(label_force, spread.abs() * others / group.sampling.total)[:, 0])
+    return _Slope(pull, spread if formula.B else None)
+
+
+def token_statistics(
+    objective: Objective,
+    log_p: Tensor,
+    q: Callable[[], Tensor],
+    entropy: Callable[[], Tensor],
+    hits: Callable[[], Tensor],
+    old_log_p: Tensor | None,
+) -> TokenStatistics:
+    """What A and B read: the columns that the formula needs, and no others, whoever else asked for them."""
+    needs = objective.formula.needs
+    columns = {"p": log_p.exp(), "log_p": log_p}
+    columns |= {name: get() for name, get in (("q", q), ("entropy", entropy), ("hits", hits)) if name in needs}
+    if "old_log_p" in needs:
+        if old_log_p is None:
+            raise ValueError(f"objective {objective.name!r} needs old_log_p, [n] log-probabilities of an older policy")
+        columns["old_log_p"] = old_log_p.to(log_p.dtype)
+    return TokenStatistics(**columns)
+
+
+def column(term: Coefficient | None, token: TokenStatistics, objective: Objective) -> Tensor:
+    """[g, 1]: A, B or the loss of each row."""
+    value = 0.0 if term is None else term(token, objective)
+    return torch.as_tensor(value, dtype=token.p.dtype, device=token.p.device).expand_as(token.p)
+
+
+@dataclass
+class _Misses:
+    """The m draws of g rows that are not their row's label, in the order of the rows."""
+
+    row: Tensor  # [m] int64
+    token: Tensor  # [m] int64
+    count: Tensor  # [g] int64: how many each row has
+    dtype: torch.dtype  # of sums
+
+    def sum(self, values: Tensor | float) -> Tensor:
+        """[g, 1]: the sum over each row's misses of `values`, [m] or one number for all."""
+        if isinstance(values, Tensor):
+            return torch.segment_reduce(values, "sum", lengths=self.count, unsafe=True)[:, None]
+        return self.count[:, None].to(self.dtype) * values
 
 
 def _sample(
     group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, blocks: Tensor, out: RowStatistics
 ) -> _Slope:
-    """OTR, Eq. 8: K draws, each of which pushes its token by R / K. blocks: the storage of `group.mass` in blocks."""
-    samples, beta = objective.samples, objective.beta
-    candidates, hit = _draw(blocks, group.mass, group.labels, keys, samples)
-    count = -hit.sum(1, keepdim=True)
-    push = hit.to(group.exp.dtype).mul_((beta - 1) / samples).add_(beta / samples)  # R / K, Eq. 7: hit is -1 or 0
-    log_p = group.shifted.gather(1, candidates).sub_(group.log_total)
-    out.loss.copy_(-_dot(push, log_p)[:, 0])
-    out.gt_count.copy_(count[:, 0])
-    if diagnostics:
-        label_force = count * (1 - group.log_p_x.exp())
-        others = log_p.exp_().neg_().add_(1).sum(1, keepdim=True) - label_force
-        out.beta_share.copy_(_share(label_force, abs(beta) * others))
-    return _Slope(push.sum(1, keepdim=True), candidates, push, spread=None)
+    """OTR, Eq. 8: K draws, each of which pulls at its token by R / K. blocks: the storage of `group.mass` in blocks.
 
-
-def _integrate(group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, out: RowStatistics) -> _Slope:
-    """The objectives without sampling noise: A and B of the table."""
-    p_x, q = group.log_p_x.exp(), group.q
-    formula, token = objective.formula, TokenStatistics(p_x, group.log_p_x, q)
-    pull, spread = (_column(term, token, objective) for term in (formula.pull, formula.spread))
-    loss = -pull * group.log_p_x
-    if formula.spread:
-        loss -= spread * (_dot(group.mass, group.shifted) / group.mass_total - group.log_total)
+    The draws of the label are known by their number, so only the others are looked up: in a trained model few."""
+    formula, samples, policy = objective.formula, objective.samples, group.policy
+    assert formula.reward is not None
+    misses = _misses(blocks, _past_label(group.sampling, keys, samples), group.sampling.total)
+    at = misses.row * group.shifted.shape[1] + misses.token
+    hits = samples - misses.sum(1.0)
+    reward = formula.reward(_candidates(group, misses, at), objective)
+    pull: Tensor | float = reward / samples
+    label = hits / samples
+    spread: Tensor | None = None
+    if formula.baseline:  # (R_j - b_j) / K = (K R_j - sum R) / (K (K - 1)), and mean R spread over pi'
+        rewards, scale = hits + misses.sum(reward), samples * (samples - 1)
+        pull = (samples * reward - rewards.view(-1).index_select(0, misses.row)) / scale
+        label, spread = hits * (samples - rewards) / scale, rewards / samples
+    others, log_total = misses.sum(pull), policy.total.log()
+    shifted = group.shifted.view(-1).index_select(0, at)
+    loss = others * log_total - misses.sum(shifted * pull) - label * group.log_p_x
+    if spread is not None:
+        loss -= spread * group.expected_log_p()
     out.loss.copy_(loss[:, 0])
+    out.gt_count.copy_(hits[:, 0])
     if diagnostics:
-        out.gt_count.copy_(-_sign(uniforms(keys, objective.samples).sub_(q.double())).sum(1))
-        if formula.spread:
-            label_force = torch.where(pull > 0, q * (1 - p_x), 0.0)
-            others = (1 - q) - (_dot(group.mass, group.exp) / group.mass_total / group.total - q * p_x)
-            out.beta_share.copy_(_share(label_force, spread.abs() * others))
-    return _Slope(pull + spread, group.labels, pull, spread if formula.spread else None)
+        p = shifted.exp_().div_(policy.total.view(-1).index_select(0, misses.row))
+        force = p.neg_().add_(1).mul_(pull).abs_()
+        out.beta_share.copy_(share(label.abs() * policy.rest / policy.total, misses.sum(force))[:, 0])
+    return _Slope(label, spread, others, misses, pull)
 
 
-def _column(term: Coefficient | None, token: TokenStatistics, objective: Objective) -> Tensor:
-    """[g, 1]: A or B of each row."""
-    value = 0.0 if term is None else term(token, objective)
-    return torch.as_tensor(value, dtype=token.p.dtype, device=token.p.device).expand_as(token.p)
+def _candidates(group: _Group, misses: _Misses, at: Tensor) -> Candidates:
+    """What a reward reads, worked out when it does. at: [m] places of the misses in [g, V] flattened."""
+
+    def of_row(column: Tensor) -> Tensor:
+        return column.view(-1).index_select(0, misses.row)
+
+    def in_top(k: int) -> Tensor:
+        least = group.shifted.topk(min(k, group.shifted.shape[1]), sorted=False).values.amin(1)
+        return group.shifted.view(-1).index_select(0, at) >= of_row(least)
+
+    return Candidates(
+        misses.token,
+        label=lambda: of_row(group.labels),
+        p=lambda: group.exp.view(-1).index_select(0, at) / of_row(group.policy.total),
+        label_p=lambda: of_row(group.log_p_x.exp()),
+        in_top=in_top,
+    )
 
 
 def _write_gradient(group: _Group, slope: _Slope, weights: Tensor | None) -> None:
     """Turn `group.shifted` into weights * dL/dl; `group.mass` is used up."""
-    weight = 1.0 if weights is None else weights[:, None]
-    gradient = torch.mul(group.exp, slope.scale * weight / group.total, out=group.shifted)
-    gradient.scatter_add_(1, slope.columns, slope.push * -weight)
+    policy, sampling, weight = group.policy, group.sampling, 1.0 if weights is None else weights
+    # The label's own entry, from 1 - p and 1 - q: p - 1 would cancel.
+    miss = policy.rest / policy.total
+    scale, label = slope.label, -slope.label * miss
+    if slope.others is not None:
+        scale, label = scale + slope.others, label + slope.others * policy.share
     if slope.spread is not None:
-        gradient.sub_(group.mass.mul_(slope.spread * weight / group.mass_total))
+        scale, label = scale + slope.spread, label + slope.spread * (sampling.rest / sampling.total - miss)
+    gradient = torch.mul(group.exp, scale * weight / policy.total, out=group.shifted)
+    if slope.spread is not None:
+        gradient.sub_(group.mass.mul_(slope.spread * weight / sampling.total))
+    if slope.misses is not None:
+        gradient.sub_(_pulls(slope.misses, slope.pull, out=group.mass).mul_(weight))
+    gradient.scatter_(1, group.labels, label * weight)
 
 
-def _sampling_mass(shifted: Tensor, kappa: float, out: Tensor) -> Tensor:
-    """pi' up to its normaliser: exp((l - max l) / kappa), Eq. 5."""
-    return torch.mul(shifted, 1 / kappa, out=out).exp_()
+def _pulls(misses: _Misses, pull: Tensor | float, out: Tensor) -> Tensor:
+    """[g, V]: the sum of the misses' pulls at each token, as their number times one of them.
+
+    K additions of R / K, each rounded, would drift: many times the gradient where it cancels to almost nothing."""
+    out.zero_()
+    at = misses.row * out.stride(0) + misses.token
+    flat = out.as_strided((out.stride(0) * (len(out) - 1) + out.shape[1],), (1,))
+    flat.scatter_add_(0, at, torch.ones((), dtype=out.dtype, device=out.device).expand_as(at))
+    if isinstance(pull, Tensor):  # equal draws have equal pulls: each stores the same product
+        flat.scatter_(0, at, flat.gather(0, at).mul_(pull))
+        return out
+    return out.mul_(pull)
 
 
-def _share(label_force: Tensor, beta_force: Tensor) -> Tensor:
-    """[g]: the share of the gradient that comes from the beta term, 0 to 1; both forces are [g, 1].
+def share(label_force: Tensor, beta_force: Tensor) -> Tensor:
+    """The share of the gradient that comes from the beta term, 0 to 1, of the forces' shape.
 
     One draw of token a with reward R pushes the row by R (one_hot(a) - p) / K, whose positive half weighs
     |R| (1 - p_a) / K: its force. The draws that missed the label make the beta term, and the share is their force over
@@ -250,60 +395,58 @@ def _share(label_force: Tensor, beta_force: Tensor) -> Tensor:
     """
     beta_force = beta_force.clamp(min=0)  # a difference of sums: rounding may leave it just below
     force = label_force + beta_force
-    return torch.where(force > 0, beta_force / force, 0.0)[:, 0]
+    return torch.where(force > 0, beta_force / force, 0.0)
 
 
-def _draw(blocks: Tensor, mass: Tensor, labels: Tensor, keys: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """K draws a row with probabilities mass / mass.sum(1): their tokens, and -1 for the label or 0 for another token,
-    both [g, K] int64.
-
-    blocks [g, B, W] and mass [g, V] share their storage; the label's mass is set to 0 on the way, since the label
-    stands first on the cumulative distribution.
-    """
-    total = mass.sum(1, keepdim=True)
-    # A quotient of the sums' own type, so that the draws of the label are the same with and without an OTR objective.
-    q = mass.gather(1, labels) / total
-    mass.scatter_(1, labels, 0.0)
-    past_label = uniforms(keys, samples).sub_(q.double())
-    hit = _sign(past_label)
-    tokens = _locate(blocks, past_label.mul_(total.double()))
-    # Without a branch: the label where the mask's bits are set.
-    return tokens.bitwise_xor_((tokens ^ labels).bitwise_and_(hit)), hit
+def _past_label(sampling: _Parts, keys: Tensor, samples: int) -> Tensor:
+    """[g, K] float64: how far each draw lies beyond the label, which stands first on the cumulative distribution;
+    negative for a draw of the label itself."""
+    # A quotient of the sums' own type: the draws of the label are the same with and without an OTR objective.
+    return uniforms(keys, samples).sub_(sampling.share.double())
 
 
-def _locate(blocks: Tensor, value: Tensor) -> Tensor:
-    """[g, K] int64: the first token of each row whose cumulative mass reaches `value`; never one without mass.
+def _misses(blocks: Tensor, past_label: Tensor, total: Tensor) -> _Misses:
+    """The draws beyond the label. blocks: [g, B, W] masses without the label's; total: [g, 1] masses with it."""
+    missed = past_label >= 0
+    count = missed.sum(1)
+    row = torch.arange(len(count), device=count.device).repeat_interleave(count)
+    value = past_label.mul_(total.double()).masked_select(missed)
+    return _Misses(row, _locate(blocks, row, value), count, total.dtype)
 
-    blocks: [g, B, W] masses; value: [g, K] float64. A value outside (0, last sum], by rounding or because it was the
-    label's, is clamped into it; the search then compares strictly, hence stops at a token that raises the sum.
+
+def _locate(blocks: Tensor, row: Tensor, value: Tensor) -> Tensor:
+    """[m] int64: the first token of its row whose cumulative mass reaches `value`; never one without mass.
+
+    blocks: [g, B, W] masses; row [m] int64 and value [m] float64 of each draw. A value outside (0, last sum], by
+    rounding, is clamped into it; the search then compares strictly, hence stops at a token that raises the sum.
     """
     rows, count, width = blocks.shape
     if count == 1:
         sums = blocks.view(rows, width).cumsum(1)
-        return _search(sums, value.to(sums.dtype))
+        return _search(sums, row, value.to(sums.dtype))
     edges = blocks.sum(2).double().cumsum(1)
-    block = _search(edges, value)
-    before = torch.nn.functional.pad(edges, (1, 0)).gather(1, block)
-    first = torch.arange(0, rows * count, count, device=block.device)[:, None]
-    sums = blocks.view(-1, width).index_select(0, (first + block).view(-1)).cumsum(1)
-    inside = _search(sums, (value - before).to(sums.dtype).view(-1, 1))
-    return block * width + inside.view_as(block)
+    block = _search(edges, row, value)
+    before = torch.nn.functional.pad(edges, (1, 0))[row, block]
+    sums = blocks.view(-1, width).index_select(0, row * count + block).cumsum(1)
+    inside = _search(sums, torch.arange(len(sums), device=sums.device), (value - before).to(sums.dtype))
+    return block * width + inside
 
 
-def _search(sums: Tensor, value: Tensor) -> Tensor:
-    """[m, k] int64: how many of the non-decreasing sums [m, W] lie strictly below `value` [m, k], after clamping that
-    to (0, last sum]. Halving by index_select on int32 positions: on a CPU twice as fast as torch.searchsorted."""
+def _search(sums: Tensor, row: Tensor, value: Tensor) -> Tensor:
+    """[m] int64: how many of row `row` [m] of the non-decreasing sums [g, W] lie strictly below `value` [m], after
+    clamping that to (0, last sum]. Halving by index_select on int32 positions: on a CPU twice as fast as
+    torch.searchsorted."""
     count, width = sums.shape
-    value = value.clamp(min=torch.finfo(sums.dtype).tiny).minimum(sums[:, -1:])
-    base = torch.arange(0, count * width, width, dtype=torch.int32, device=sums.device)[:, None]
-    low, left = base.repeat(1, value.shape[1]).view(-1), width - 1
-    flat, wanted = sums.view(-1), value.view(-1)
+    value = value.clamp(min=torch.finfo(sums.dtype).tiny).minimum(sums[:, -1].index_select(0, row))
+    base = (row * width).to(torch.int32)
+    low, left = base.clone(), width - 1
+    flat = sums.view(-1)
     while left > 0:
         half = (left + 1) // 2
-        below = _sign(flat[half - 1 :].index_select(0, low).sub_(wanted))
+        below = _sign(flat[half - 1 :].index_select(0, low).sub_(value))
         low.add_(below.to(torch.int32), alpha=-half)
         left -= half
-    return low.view_as(value).sub_(base).long()
+    return low.sub_(base).long()
 
 
 def _sign(values: Tensor) -> Tensor:

@@ -34,8 +34,14 @@ class Batch:
     ) -> HeadOutput:
         budget = chunk * VOCABULARY * self.hidden.element_size()
         head = OTRHead(self.weight, objective, seed=5, logits_budget=budget, **options)  # type: ignore[arg-type]
-        out: HeadOutput = head(self.hidden[rows], self.labels[rows], self.examples[rows], self.positions[rows], step=9)
+        names = (column[rows] for column in (self.labels, self.examples, self.positions))
+        out: HeadOutput = head(self.hidden[rows], *names, step=9, old_log_p=self.older()[rows])
         return out
+
+    def older(self) -> Tensor:
+        """[T] log-probabilities of a policy less and more sure of the labels, where they are trained."""
+        log_p = (self.hidden @ self.weight.T.to(self.hidden.dtype)).detach().double().log_softmax(1)
+        return log_p.gather(1, self.labels.clamp(0, VOCABULARY - 1)[:, None])[:, 0] + torch.linspace(-0.4, 0.4, TOKENS)
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         assert self.hidden.grad is not None and self.weight.grad is not None
@@ -55,7 +61,7 @@ class Batch:
         logits = logits + (logits.to(self.hidden.dtype) - logits).detach()
         keys = token_keys(5, 9, self.examples[kept], self.positions[kept])
         drawn = rollout(logits.detach().to(self.hidden.dtype), labels, keys, objective)
-        loss = reference.row_losses(logits, labels, objective, drawn).sum()
+        loss = reference.row_losses(logits, labels, objective, drawn, self.older()[kept]).sum()
         hidden_gradient, weight_gradient = torch.autograd.grad(loss, (hidden, weight))
         return loss.detach(), hidden_gradient, weight_gradient
 
@@ -301,7 +307,8 @@ def test_otr_loss_of_logits_matches_the_head(name: str) -> None:
     gradients = batch.gradients()
     logits = batch.hidden @ batch.weight.T
     before = logits.detach().clone()
-    options = {"seed": 5, "step": 9, "examples": batch.examples, "positions": batch.positions}
+    names = {"examples": batch.examples, "positions": batch.positions, "old_log_p": batch.older()}
+    options = {"seed": 5, "step": 9} | names
     total = otr_loss(logits, batch.labels, objective, reduction="sum", **options)  # type: ignore[arg-type]
     mean = otr_loss(logits, batch.labels, objective, **options)  # type: ignore[arg-type]
     rows = otr_loss(logits, batch.labels, objective, reduction="none", **options)  # type: ignore[arg-type]
@@ -323,3 +330,64 @@ def test_otr_loss_of_nothing_is_zero_and_bad_logits_raise() -> None:
         otr_loss(torch.tensor([[0.0, 1.0], [math.nan, 0.0]]), torch.tensor([0, 0]))
     with pytest.raises(ValueError, match="reduction"):
         otr_loss(logits, torch.zeros(3, dtype=torch.long), reduction="average")
+
+
+def test_unnamed_draws_never_repeat_and_obey_manual_seed() -> None:
+    """Row i of every micro-batch once reused the same uniforms: four times the variance of a step's loss."""
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(2, 64, 50, generator=generator), torch.randint(50, (2, 64), generator=generator)
+
+    def noise(rank_labels: Tensor, seed: int) -> Tensor:
+        """[128] K-draw losses less their mean, which is the same however tokens draw."""
+        torch.manual_seed(seed)
+        rows = otr_loss(logits, rank_labels, Objective(samples=4, beta=-0.5), reduction="none")
+        return rows - otr_loss(logits, rank_labels, Objective("expected-otr", beta=-0.5), reduction="none")
+
+    first, again, other_seed = noise(labels, 1), noise(labels, 1), noise(labels, 2)
+    assert first.shape == labels.shape and torch.equal(first, again)
+    changed = labels.clone()
+    changed[0, 0] = IGNORED  # another rank: the same seed, one label apart
+    for other in (other_seed, noise(changed, 1)):
+        pair = torch.stack([first.flatten()[1:], other.flatten()[1:]])
+        assert abs(float(pair.corrcoef()[0, 1])) < 0.35
+    head = OTRHead(nn.Linear(8, 50, bias=False), "otr")
+    hidden = torch.randn(128, 8, generator=generator)
+    assert len({float(head(hidden, labels.flatten()).loss.detach()) for _ in range(3)}) == 3
+
+
+def test_log_p_is_the_label_s_and_makes_the_first_ratio_one() -> None:
+    batch, objective = Batch(), Objective("proximal-sft")
+    head = OTRHead(batch.weight, objective, logits_budget=7 * 4 * VOCABULARY)
+    old = head.log_p(batch.hidden, batch.labels)
+    kept = batch.labels != IGNORED
+    log_p = (batch.hidden @ batch.weight.T).log_softmax(1)
+    torch.testing.assert_close(old[kept], log_p[kept].gather(1, batch.labels[kept, None])[:, 0])
+    assert not old[~kept].any()
+    out = head(batch.hidden, batch.labels, old_log_p=old)
+    out.loss.backward()
+    torch.testing.assert_close(-out.loss, out.tokens.float(), rtol=1e-5, atol=0.0)  # every ratio is 1
+    found = batch.gradients()
+    head.objective = Objective("sft")
+    head(batch.hidden, batch.labels).loss.backward()
+    for proximal, sft in zip(found, batch.gradients(), strict=True):
+        assert relative(proximal, sft) < 1e-5  # and where the ratio is 1 the gradient is SFT's
+    head.objective = objective
+    with pytest.raises(ValueError, match="'proximal-sft' needs old_log_p"):
+        head(batch.hidden, batch.labels)
+
+
+def test_what_is_almost_right_is_taken_or_refused_in_one_line() -> None:
+    batch = Batch()
+    weight, labels, logits = batch.weight, batch.labels, (batch.hidden @ batch.weight.T).detach()
+    assert OTRHead(nn.Linear(4, 9, bias=False), "sft").objective == Objective("sft")
+    for match, call in {
+        "weight: a linear layer without bias": lambda: OTRHead(nn.Linear(4, 9)),
+        r"weight: \[V, H\] is needed": lambda: OTRHead(nn.Parameter(torch.zeros(4))),
+        "objective name: one of sft, dft": lambda: OTRHead(weight, "sfft"),  # type: ignore[arg-type]
+        "labels: int64 is needed, found torch.float32": lambda: OTRHead(weight)(batch.hidden, labels.float()),
+        "examples: int64 is needed": lambda: otr_loss(logits, labels, examples=labels.double()),
+        r"positions: \[37\] is needed": lambda: otr_loss(logits, labels, positions=labels[1:]),
+        r"or \[B, T, V\] and \[B, T\], are needed, found \[37, 301\], \[36\]": lambda: otr_loss(logits, labels[1:]),
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            call()
