@@ -294,7 +294,8 @@ class _FusedHead(torch.autograd.Function):
         if want_weight and weight_gradient is None:
             weight_gradient = torch.zeros_like(weight)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
-        ctx.weight_dtype = weight.grad_dtype if weight.is_leaf else weight.dtype
+        # A leaf may ask for gradients of another type than its own (torch 2.10 and later).
+        ctx.weight_dtype = (getattr(weight, "grad_dtype", None) if weight.is_leaf else None) or weight.dtype
         statistics = _concatenate(parts, like=hidden)
         loss = statistics.loss if weights is None else statistics.loss * weights
         columns = tuple(vars(statistics).values())
