@@ -5,19 +5,22 @@
 The problem is what is asked, options and all; what the judge needs stands beside it.
 
 `otr problems` writes problems.jsonl and, beside it, demonstrations.jsonl: the worked examples
-that the base protocol puts in front ({"problem", "solution"}; no lines for a 0-shot benchmark).
+that the base protocol puts in front ({"problem", "solution"}; no lines for a 0-shot benchmark), and unread.jsonl: the
+gold answers that cannot be read to their end ({"id", "gold"}), for which only the same text is right.
 """
 
 from pathlib import Path
 from string import ascii_uppercase
 
 from otr import config
+from otr.command.progress import say
 from otr.command.stage import Stage
 from otr.data.response import worked_solution
 from otr.data.rows import boolean, column, letter, options, text, unseen
 from otr.data.sources import Folders, load_rows, needed_columns
 from otr.errors import UserError
-from otr.evaluation.math.gold import read_gold
+from otr.evaluation.math import verdicts
+from otr.evaluation.math.gold import Gold, read_gold
 from otr.files import Row, replacing, write_jsonl
 
 
@@ -93,6 +96,12 @@ def demonstrations(few_shot: config.FewShot | None, folders: Folders) -> list[Ro
     ]
 
 
+def unread_golds(found: list[Row]) -> list[Row]:
+    """The mathematical problems whose gold answers cannot be read to their end: {"id": "7", "gold": "..."}."""
+    golds = [Gold.from_dict(row["gold"]) for row in found]
+    return [{"id": found[place]["id"], "gold": golds[place].raw} for place in verdicts.unread_golds(golds)]
+
+
 def main(arguments: list[str] | None = None) -> None:
     stage = Stage("otr problems", __doc__)
     stage.add("--benchmark", required=True, help="a benchmark of the experiment")
@@ -103,9 +112,13 @@ def main(arguments: list[str] | None = None) -> None:
         folders = Folders(options.data, options.generated)
         found = problems(benchmark, folders)
         shots = demonstrations(benchmark.few_shot, folders)
+        unread = unread_golds(found) if benchmark.kind == "math" else []
         with replacing(options.out) as folder:
             write_jsonl(folder / "problems.jsonl", found)
             write_jsonl(folder / "demonstrations.jsonl", shots)
+            write_jsonl(folder / "unread.jsonl", unread)
+        for row in unread:
+            say(f"problem {row['id']}: gold answer not read to its end, only its text is right: {row['gold'][:100]}")
         stage.done(f"problems {options.benchmark}: {len(found)} problems, {len(shots)} demonstrations")
 
 

@@ -27,7 +27,7 @@ c_i / k, n the number of problems:
                           standard_error if they were independent (otr.evaluation.intervals), so none of n has one too
     undecided             the share that could not be decided within limits of time and memory (counted as wrong)
     bounds                mean_at_k with every undecided one wrong, and with every one right
-    plain                 the share that math-verify by itself accepts, truncated ones and those without an answer apart
+    math_verify           the share that math-verify by itself accepts, truncated ones and those without an answer apart
     differences           {rule: {"accepted": n, "refused": n}}: completions whose verdict is not math-verify's own
     how                   shares by how the answer was found
     mean_tokens           tokens of a completion, a mean
@@ -68,7 +68,7 @@ def score(
         "no_answer": _percent(how["none"], len(every)),
         "undecided": _percent(sum(v.undecided for v in every), len(every)),
         "bounds": [right["mean_at_k"], _percent(sum(v.correct or v.undecided for v in every), len(every))],
-        "plain": _percent(sum(bool(v.plain) for v in every), len(every)),
+        "math_verify": _percent(sum(bool(v.math_verify) for v in every), len(every)),
         "differences": differences(every),
         "how": {name: _percent(how[name], len(every)) for name in _HOW},
         "mean_tokens": sum(tokens) / len(tokens),

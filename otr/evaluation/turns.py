@@ -16,8 +16,13 @@ _NEXT_TURN = re.compile(
 )
 
 
+_MARKS = ("<|", "</s>", "\nuser", "\nassistant", "User", "USER", "Human", "HUMAN", " user", " assistant")
+
+
 def first_turn(completion: str) -> str:
     """`completion` up to where a second turn begins. A mark with nothing but white space before it is no end."""
+    if not any(mark in completion for mark in _MARKS):  # ten times as fast as the expression, and nearly always so
+        return completion
     for match in _NEXT_TURN.finditer(completion):
         before = completion[: match.start()]
         if before and not before.isspace():

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -373,6 +374,7 @@ class Page:
     SHARES = {
         "truncated": "Completions truncated at the token limit, %",
         "no_answer": "Completions without an answer, %",
+        "undecided": "Completions that no grader decided within its limits (counted as wrong), %",
     }
 
     @property
@@ -385,6 +387,21 @@ class Page:
         """A sentence where a whole table would be zeros."""
         names = [name for key, name in self.SHARES.items() if self.scores and not self._share_grid(key, name).rows]
         return [f"{name.removesuffix(', %')}: none in any run." for name in names]
+
+    @property
+    def difference_grid(self) -> Grid:
+        """Verdicts that are not math-verify's own: a row a model, method and rule, over trainings and benchmarks."""
+        counts: dict[tuple[str, str, str], Counter[str]] = {}
+        for cell, score in self.scores.items():
+            for rule, found in ((score.get("details") or {}).get("differences") or {}).items():
+                counts.setdefault((cell.model, self._rows.get(cell.run, cell.run), rule), Counter()).update(found)
+        rows: list[Line] = [
+            [self.label(model), self.label(row), rule, f"{found['accepted']:,d}", f"{found['refused']:,d}"]
+            for (model, row, rule), found in counts.items()
+        ]
+        headers = "Model | Method | Rule | Accepted, math-verify refuses # | Refused, math-verify accepts #"
+        note = "Each rule is described in docs/grading.md."
+        return grid("Verdicts that differ from math-verify's own", headers, rows, note)
 
     def _share_grid(self, key: str, name: str) -> Grid:
         shares: dict[tuple[str, str], dict[str, float]] = {}

@@ -96,6 +96,7 @@ def is_whole(gold: Gold) -> bool:
 
 
 def _is_readable(answer: str) -> bool:
+    answer = split_percent(answer)[0]
     if read_number(answer) or read_based(answer) or _clock(answer) or whole(answer) is not None:
         return True
     return bool(re.fullmatch(r"(?:\\text\w*\{[^{}]*\}|[A-Za-z ,.'()-])+", answer)) or read_set(answer) is not None

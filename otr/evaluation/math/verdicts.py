@@ -5,7 +5,7 @@ Out: a `Verdict`: right or wrong, the answer that was read, how it was found, wh
      math-verify by itself says of it.
 
     gold 1/2, "... so the probability is $\boxed{0.5}$."
-    Verdict(correct=True, answer="0.5", how="boxed", reason="same", plain=True)
+    Verdict(correct=True, answer="0.5", how="boxed", reason="same", math_verify=True)
 
 math-verify decides. An answer that it accepts is right unless one of `RULES` forbids it, and one that it refuses is
 right only if one of them demands it; the verdict names the rule. An answer that is the gold one letter by letter or
@@ -24,7 +24,7 @@ from typing import Any
 from otr.evaluation.math.answers import Found, extract
 from otr.evaluation.math.gold import Gold
 from otr.evaluation.math.notation import key, normalise, split_answers
-from otr.evaluation.math.numbers import is_scientific
+from otr.evaluation.math.numbers import is_scientific, read_number
 from otr.evaluation.math.pool import MEMORY, SECONDS, Reply, judge
 
 RULES = {
@@ -64,8 +64,8 @@ class Verdict:
     how: boxed, anchor, last-number, none (otr.evaluation.math.answers).
     reason: same (as the gold answer), equal or different (says math-verify, or the rule), no-answer, too-long (over
     4,000 characters), truncated, or what stopped the comparison: timeout, memory, crash.
-    plain: whether math-verify by itself accepts the answer; None where it was not asked or did not end.
-    rule: the one of RULES that decided where `correct` is not `plain`, "" where they agree.
+    math_verify: whether math-verify by itself accepts the answer; None where it was not asked or did not end.
+    rule: the one of RULES that decided where `correct` is not `math_verify`, "" where they agree.
     undecided: neither comparison ended; counted as wrong, and as a bound of the score.
     """
 
@@ -73,7 +73,7 @@ class Verdict:
     answer: str
     how: str
     reason: str
-    plain: bool | None = None
+    math_verify: bool | None = None
     rule: str = ""
     undecided: bool = False
 
@@ -123,8 +123,9 @@ def grade(
 
 def unread_golds(golds: Iterable[Gold], workers: int = 1) -> list[int]:
     """The places of the gold answers that cannot be read to their end: only their own text is accepted for them."""
-    asked = [{"ask": "whole", "gold": gold.to_dict(), "answer": ""} for gold in golds]
-    return [number for number, reply in enumerate(judge(asked, workers)) if not reply.yes]
+    doubtful = [(n, gold) for n, gold in enumerate(golds) if not all(map(read_number, gold.answers))]
+    asked = [{"ask": "whole", "gold": gold.to_dict(), "answer": ""} for _, gold in doubtful]
+    return [n for (n, _), reply in zip(doubtful, judge(asked, workers), strict=True) if not reply.yes]
 
 
 def _item(gold: Gold, completion: str, truncated: bool) -> _Item:

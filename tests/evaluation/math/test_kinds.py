@@ -33,6 +33,6 @@ def test_kind(kind: str, verdicts: dict[str, list[Verdict]]) -> None:
 
 def test_what_differs_from_math_verify_has_a_named_rule(verdicts: dict[str, list[Verdict]]) -> None:
     """An answer that math-verify accepts is refused by a rule alone, and the reverse: never in silence."""
-    asked = [verdict for of_kind in verdicts.values() for verdict in of_kind if verdict.plain is not None]
+    asked = [verdict for of_kind in verdicts.values() for verdict in of_kind if verdict.math_verify is not None]
     assert len(asked) > 300
-    assert all((verdict.rule in RULES) == (verdict.correct != verdict.plain) for verdict in asked)
+    assert all((verdict.rule in RULES) == (verdict.correct != verdict.math_verify) for verdict in asked)

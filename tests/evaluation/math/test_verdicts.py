@@ -136,9 +136,9 @@ def test_reasons() -> None:
         ]
     )
     assert verdicts == [
-        Verdict(True, "18", "anchor", "same", plain=True),
-        Verdict(True, r"\sqrt{324}", "boxed", "equal", plain=True),
-        Verdict(False, "17", "last-number", "different", plain=False),
+        Verdict(True, "18", "anchor", "same", math_verify=True),
+        Verdict(True, r"\sqrt{324}", "boxed", "equal", math_verify=True),
+        Verdict(False, "17", "last-number", "different", math_verify=False),
         Verdict(False, "", "none", "no-answer"),
         Verdict(False, "18", "boxed", "truncated"),
     ]
@@ -199,7 +199,7 @@ def test_no_text_takes_long_or_reaches_another() -> None:
         spent, (hostile, other) = seconds(text, "8")
         assert spent < 5 + 3 * starting, text[:40]
         assert not hostile.correct
-        assert other == Verdict(False, "8", "boxed", "different", plain=False), text[:40]
+        assert other == Verdict(False, "8", "boxed", "different", math_verify=False), text[:40]
 
 
 def test_time_limit_costs_one_item_and_order_is_kept() -> None:
