@@ -161,8 +161,11 @@ class Training(Block):
     """Of the computation; master weights are always float32."""
     tokens_per_microbatch: Annotated[int, Field(ge=1)] = 10240
     """Whole sequences are packed up to this many tokens; memory grows with it, results do not change."""
-    activation_checkpointing: bool = True
-    """Recomputes activations in the backward pass: a third more work, much less memory, the same result."""
+    activation_checkpointing: bool | Literal["auto"] = "auto"
+    """Recomputes activations in the backward pass: a third more work, much less memory, the same result. Of all layers,
+    of none, or ("auto") on a GPU of as many as its memory asks for."""
+    compile: bool = True
+    """On a GPU, fuse each layer's small operations with torch.compile. The same formulas, rounded elsewhere."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 15.0
     """How often a resumable checkpoint is written."""
 

@@ -195,10 +195,9 @@ class Plan:
         ranks = self._ranks(model)
         flops = self.flops(model, run)
         hours = (flops.total / self._training_speed(model) / ranks + self.startup) / 3600
-        sharded = self.hardware.is_gpu or ranks > 1
-        memory = expected_memory(shape, recipe, ranks, sharded).total / 1e9 + (
-            0 if self.hardware.is_gpu else PROCESS_GB
-        )
+        gpu = self.hardware.is_gpu
+        memory = expected_memory(shape, recipe, ranks, self._layout(model, run), gpu).total / 1e9
+        memory += 0 if gpu else PROCESS_GB
         parameters = self.parameters(model)
         final = parameters * (2 if recipe.precision == "bfloat16" else 4) / 1e9
         resumable = 12 * parameters
@@ -260,8 +259,16 @@ class Plan:
         attention = training_flops(shape, lengths) - products * sum(lengths)
         body = (products - 6 * vocabulary * hidden) * sum(lengths)
         head = 6 * vocabulary * hidden * sum(responses)
-        again = (body + attention) / 3 if recipe.activation_checkpointing else 0.0
+        recomputed = self._layout(model, run).recomputed / shape.config.num_hidden_layers
+        again = (body + attention) / 3 * recomputed
         return Flops(*(passes * part for part in (body, head, attention, again)))
+
+    def _layout(self, model: str, run: str) -> Any:
+        from otr.train.footprint import choose_layout
+
+        gpu, memory = self.hardware.is_gpu, self.hardware.memory_gb
+        capacity = memory * 1e9 if gpu and memory else None
+        return choose_layout(self.shape(model), self.experiment.recipe(run), self._ranks(model), gpu, capacity)
 
     def tokens(self, run: str) -> float:
         """Tokens that a run reads, prompts included."""

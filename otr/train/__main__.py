@@ -8,7 +8,7 @@ Writes checkpoint/ (safetensors, tokenizer, generation_config), metrics.jsonl, c
 it at any moment: started again with the same settings, it goes on from its last resumable checkpoint, kept in
 --out/.resume until the end; with other settings it starts afresh and says so. A run that was finished before with the
 same rows, weights and settings is taken over from --out/.finished. What only decides memory and speed
-(--gpus, tokens_per_microbatch, activation_checkpointing, checkpoint_minutes) may change in between.
+(--gpus, tokens_per_microbatch, activation_checkpointing, compile, checkpoint_minutes) may change in between.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from otr.files import Row, sha256, write_jsonl, write_record
 from otr.integrity import check, hashes
 from otr.machine.precision import computed_in
 
-_MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "checkpoint_minutes"}
+_MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "compile", "checkpoint_minutes"}
 """Keys of a recipe that a run may be resumed with other values of."""
 
 _USUAL_SPEED = 4e14
@@ -89,9 +89,12 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
         lengths = [len(example.tokens.ids) for example in data]
         flops = recipe.epochs * training_flops(trainer.model, lengths)
         if ranks.first and ranks.device.type == "cuda":
-            expected = expected_memory(trainer.model, recipe, ranks.count)
+            expected = expected_memory(trainer.model, recipe, ranks.count, trainer.layout)
             hours = flops / ranks.count / _USUAL_SPEED / 3600
-            say(f"{title}: expects {expected}, {hours:.2g} hours at {_USUAL_SPEED / 1e12:.0f} TFLOP/s a GPU")
+            say(
+                f"{title}: expects {expected}, {hours:.2g} hours at {_USUAL_SPEED / 1e12:.0f} TFLOP/s a GPU, with "
+                f"{trainer.layout.recomputed} of {trainer.model.config.num_hidden_layers} layers recomputed"
+            )
         with open_tracker(options.track if ranks.first else "none", options.out, title, settings) as log:
             metrics = train(trainer, data, resume, title, log)
         export(options.out / "checkpoint", trainer.model, tokenizer, recipe.precision, ranks.first)

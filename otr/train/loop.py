@@ -33,6 +33,9 @@ from otr.loss import HeadOutput, Objective, OTRHead
 from otr.loss.head import raise_if_broken
 from otr.train import checkpoint, parallel, schedule
 from otr.train.attention import PACKED, attends_fully
+from otr.train.copies import Copies
+from otr.train.footprint import Layout, choose_layout
+from otr.train.fuse import fuse
 from otr.train.metrics import MetricsFile
 from otr.train.pack import MicroBatch, pack
 from otr.train.parallel import Ranks
@@ -71,12 +74,20 @@ def examples(rows: list[Row], chat: Chat, recipe: Training) -> tuple[list[Exampl
 
 
 class Policy(nn.Module):
-    """A causal language model whose head computes the loss; calling it is all that a sharded model allows."""
+    """A causal language model whose head computes the loss; calling it is all that a sharded model allows.
+
+    The loss head takes the place of the model's own, whose weight it holds: the names of all weights stay.
+    """
 
     def __init__(self, model: Any, head: OTRHead) -> None:
         super().__init__()
+        model.set_output_embeddings(head)
         self.model = model
-        self.head = head
+
+    @property
+    def head(self) -> OTRHead:
+        head: OTRHead = self.model.get_output_embeddings()
+        return head
 
     def forward(self, batch: MicroBatch, step: int, autocast: bool) -> HeadOutput:
         with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=autocast, cache_enabled=False):
@@ -98,7 +109,9 @@ class Policy(nn.Module):
 class Trainer:
     """Trains `model` (a Hugging Face causal language model with float32 weights) in place, with its peers if any."""
 
-    def __init__(self, model: Any, objective: Objective, recipe: Training, seed: int, ranks: Ranks) -> None:
+    def __init__(
+        self, model: Any, objective: Objective, recipe: Training, seed: int, ranks: Ranks, layout: Layout | None = None
+    ) -> None:
         wrong = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
         if wrong:
             raise ValueError(f"master weights must be float32, found {wrong}: at 5e-6 updates vanish in bfloat16")
@@ -108,14 +121,18 @@ class Trainer:
         self.ranks = ranks
         if attends_fully(model.config):
             model.set_attn_implementation(PACKED)
-        if recipe.activation_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.layout = layout or choose_layout(model, recipe, ranks.count, ranks.device.type == "cuda", ranks.memory)
+        _recompute(model, self.layout.recomputed)
+        if self.layout.fused:
+            fuse(model)
         self.policy = Policy(model, OTRHead(model.get_output_embeddings().weight, objective, seed=seed)).train()
-        if ranks.sharded:
-            parallel.shard(self.policy, model.model.layers, ranks, recipe.precision)
+        if self.layout.sharded:
+            parallel.shard(self.policy, ranks, recipe.precision)
         self.policy.to(ranks.device)
-        # Sharded, the shards are cast as they are gathered; alone, autocast casts at each use.
-        self._autocast = not ranks.sharded and recipe.precision == "bfloat16"
+        self._copies = Copies(self.policy, exact=[self.policy.head.weight]) if self.layout.copies else None
+        # Shards are cast as they are gathered, and copies are cast; otherwise autocast casts at each use.
+        cast = self.layout.sharded or self.layout.copies
+        self._autocast = not cast and recipe.precision == "bfloat16"
         self.optimizer = torch.optim.AdamW(
             self.policy.parameters(),
             lr=recipe.learning_rate,
@@ -147,11 +164,12 @@ class Trainer:
         # Sums over the micro-batches, then one row a rank: its rows of logits that are not finite.
         found = torch.zeros(summed + 3 * ranks.count, dtype=torch.float64, device=ranks.device)
         broken = found[summed:].view(ranks.count, 3)[ranks.rank]
-        for batch in self._micro_batches(sequences):
-            output = self.policy(batch.to(ranks.device), number, self._autocast)
-            output.loss.backward()
-            found[:summed] += self._sums(output)
-            broken.copy_(torch.where(broken[:1] > 0, broken, output.broken))
+        with self._copies.in_use() if self._copies else nullcontext():
+            for batch in self._micro_batches(sequences):
+                output = self.policy(batch.to(ranks.device), number, self._autocast)
+                output.loss.backward()
+                found[:summed] += self._sums(output)
+                broken.copy_(torch.where(broken[:1] > 0, broken, output.broken))
         # The one time in a step that the host waits for the device, and ranks for each other, to learn numbers.
         loss, tokens, *statistics = (values := ranks.sum(found).tolist())[:summed]
         for start in range(summed, len(values), 3):
@@ -179,6 +197,14 @@ class Trainer:
     def _sums(output: HeadOutput) -> Tensor:
         columns = [output.loss.detach().double(), output.tokens, *(getattr(output, name) for name in _PER_TOKEN)]
         return torch.stack(columns)
+
+
+def _recompute(model: Any, layers: int) -> None:
+    """Forget the activations of the first so many layers and compute them again in the backward pass."""
+    if layers:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        for layer in model.model.layers[layers:]:
+            layer.gradient_checkpointing = False
 
 
 def train(trainer: Trainer, data: list[Example], resume: Path, title: str, log: Log = lambda row: None) -> list[Row]:

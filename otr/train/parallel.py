@@ -12,6 +12,7 @@ communication. A rank is a GPU (NCCL), or a process on a machine without one (gl
 """
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -41,8 +42,8 @@ class Ranks:
     rank: int
     count: int
     device: torch.device
-    sharded: bool = False
-    """Whether the model is spread over the ranks by FSDP2."""
+    memory: float | None = None
+    """Bytes of the smallest GPU among the ranks, free before anything was put there; None without GPUs."""
 
     @property
     def first(self) -> bool:
@@ -73,11 +74,8 @@ class Ranks:
 
 @contextmanager
 def started() -> Iterator[Ranks]:
-    """Join the ranks that torchrun started, if it did.
-
-    A single GPU is a group of one, so that the numbers are those of many: bfloat16 copies of float32 weights, layer by
-    layer. A single process without a GPU needs none of that.
-    """
+    """Join the ranks that torchrun started, if it did. A single GPU is a group of one, which can be sharded over as
+    well. A single process without a GPU needs none of that."""
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = torch.device("cpu")
     if torch.cuda.is_available():
@@ -91,8 +89,14 @@ def started() -> Iterator[Ranks]:
     else:
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group("nccl", store=store, rank=0, world_size=1)
-    yield Ranks(rank, count, device, sharded=True)
+    yield Ranks(rank, count, device, _smallest_memory(device) if device.type == "cuda" else None)
     dist.destroy_process_group()
+
+
+def _smallest_memory(device: torch.device) -> float:
+    free = torch.tensor(torch.cuda.mem_get_info(device)[0], dtype=torch.float64, device=device)
+    dist.all_reduce(free, op=dist.ReduceOp.MIN)
+    return float(free)
 
 
 def launch(module: str, arguments: list[str]) -> list[str]:
@@ -118,27 +122,33 @@ def launch(module: str, arguments: list[str]) -> list[str]:
     return [*arguments, "--log", f"{options.log}.rank{rank}"] if options.log and rank > 0 else arguments
 
 
-def shard(policy: nn.Module, layers: nn.ModuleList, ranks: Ranks, precision: str) -> None:
+def shard(policy: Any, ranks: Ranks, precision: str) -> None:
     """Spread parameters, gradients and optimizer state over the ranks; float32 shards, computing in `precision`.
 
-    Each layer is gathered when its turn comes. Embedding, last norm and head form the root's group and stay gathered
-    over a step's forward and backward pass, which is what lets the embedding and the head be one tied tensor.
+    Each layer is gathered when its turn comes, and so are an embedding and a head of their own. Tied, these two and the
+    last norm form the root's group, which stays gathered over the forward and backward pass of a micro-batch.
     Gradients are added over ranks in float32, not averaged: the loss is already divided for the whole step.
     """
     mesh = init_device_mesh(ranks.device.type, (ranks.count,))
     compute = torch.bfloat16 if precision == "bfloat16" else None
     mixed = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
     settings: dict[str, Any] = {"mesh": mesh, "mp_policy": mixed}
-    sharded = [fully_shard(module, **settings) for module in (*layers, policy)]
+    embedding, head = policy.model.get_input_embeddings(), policy.head
+    sharded = [fully_shard(layer, **settings) for layer in policy.model.model.layers]
+    if embedding.weight is not head.weight:
+        sharded.append(fully_shard(embedding, **settings))
+        # Its backward pass follows at once: freeing it in between would gather it twice.
+        sharded.append(fully_shard(head, reshard_after_forward=False, **settings))
+    sharded.append(fully_shard(policy, **settings))
     for module in sharded:
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
-    policy.register_forward_pre_hook(_keep_gradients_exact)
+    head.register_forward_pre_hook(functools.partial(_keep_gradients_exact, policy))
 
 
-def _keep_gradients_exact(policy: nn.Module, _: Any) -> None:
-    """The root's group, gathered by now, gets float32 gradients of its bfloat16 copies: the head adds up its own in
-    float32, and rounding that once a micro-batch would cost more than all later sums."""
+def _keep_gradients_exact(policy: nn.Module, *_: Any) -> None:
+    """The head's group, gathered by now, gets float32 gradients of its bfloat16 copies: the head adds up its own in
+    float32, and rounding that once a micro-batch would cost more than all later sums. A group has one type."""
     for parameter in policy.parameters():
         if not isinstance(parameter, DTensor):
             parameter.grad_dtype = torch.float32

@@ -91,7 +91,7 @@ def report(ranks: Ranks, trainer: Trainer, sequences: list[Example], times: dict
         )
     ratio = statistics.median(otr / sft for sft, otr in zip(*times.values(), strict=True))
     print(f"otr / sft: {ratio:.3f}")
-    expected = expected_memory(trainer.model, trainer.recipe, ranks.count)
+    expected = expected_memory(trainer.model, trainer.recipe, ranks.count, trainer.layout)
     print(f"memory: at most {ranks.peak_memory() / 1e9:.2f} GB; expected {expected}")
 
 

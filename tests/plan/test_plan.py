@@ -69,12 +69,14 @@ def test_training_flops_of_the_paper(tmp_path: Path) -> None:
     assert flops.body + flops.head == pytest.approx(6 * 3.086e9 * tokens, rel=0.01)
     # Uniform lengths: the mean square is 4/3 of the squared mean.
     assert flops.attention == pytest.approx(6 * 36 * 2048 * tokens * 4096 * 4 / 3, rel=0.05)
-    assert flops.recomputed == pytest.approx((flops.body + flops.attention) / 3)
+    # As many of the 36 layers are recomputed as leave 6 of 84 GB free.
+    recomputed = flops.recomputed / ((flops.body + flops.attention) / 3) * 36
+    assert recomputed == pytest.approx(round(recomputed)) and 10 < recomputed < 30
     seconds = flops.total / (989e12 * MFU) + 60
     [job] = [job for job in made.jobs if job.name == "qwen2.5-3b otr" and job.stage == "train"]
     assert job.cost.device_hours == pytest.approx(seconds / 3600)
     assert job.cost.disk_gb == pytest.approx(2 * 3.086, rel=0.001)
-    assert 50 < job.cost.memory_gb < 65
+    assert 70 < job.cost.memory_gb <= 84 - 6
 
 
 def test_a_faster_device_takes_less_time(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Two ranks under FSDP2 compute what one process computes."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from train.command import Run
 from train.ranks import measured, on_ranks
-from train.tiny import distance
+from train.tiny import distance, gradients, sequences, trainer, weights
+from transformers import AttentionInterface
 
-from otr.train.parallel import Ranks
+from otr.train.attention import PACKED, packed_attention
+from otr.train.footprint import Layout
 
 
 @pytest.mark.slow
@@ -53,15 +56,68 @@ def test_bfloat16_ranks_keep_float32_shards(tmp_path: Path) -> None:
 
 
 def test_a_group_of_one_is_one_process() -> None:
-    """What a single GPU runs."""
+    """What a single GPU runs if copies of the weights leave it too little memory."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         for setting in ({"tied": True}, {"tied": False, "activation_checkpointing": True}):
-            here, expected = measured(setting, Ranks(0, 1, torch.device("cpu"), sharded=True)), measured(setting)
+            recomputed = 2 if "activation_checkpointing" in setting else 0
+            here = measured(setting | {"layout": Layout(sharded=True, recomputed=recomputed)})
+            expected = measured(setting)
             assert distance(here["gradients"], expected["gradients"]) < 2e-6
             assert distance(here["weights"], expected["weights"]) < 2e-6
     finally:
         dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_copies_compute_what_a_group_of_one_computes(tied: bool) -> None:
+    """What a single GPU runs, in bfloat16: the same step, and the masters are back in their places after it."""
+    setting = {"tied": tied, "precision": "bfloat16", "objective": "sft"}
+    copied = measured(setting | {"layout": Layout(copies=True)})
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        sharded = measured(setting | {"layout": Layout(sharded=True)})
+    finally:
+        dist.destroy_process_group()
+    assert distance(copied["gradients"], sharded["gradients"]) < 2e-6
+    assert distance(copied["weights"], sharded["weights"]) < 2e-6
+    assert copied["metrics"] == pytest.approx(sharded["metrics"], rel=1e-6)
+    assert copied["weights"].dtype == torch.float32
+    exact = measured({"tied": tied, "objective": "sft"})
+    assert 1e-4 < distance(copied["gradients"], exact["gradients"]) < 0.05
+
+
+def test_copies_follow_the_weights_and_leave_the_masters_alone() -> None:
+    made = trainer("sft", precision="bfloat16", layout=Layout(copies=True), learning_rate=1e-2)
+    names = [name for name, _ in made.policy.named_parameters()]
+    first = made.step(0, 10, sequences())["loss"]
+    for number in range(1, 6):
+        last = made.step(number, 10, sequences())["loss"]
+    assert last < first - 0.1
+    assert [name for name, _ in made.policy.named_parameters()] == names
+    assert {parameter.dtype for parameter in made.policy.parameters()} == {torch.float32}
+    assert made.policy.head.weight is made.model.get_input_embeddings().weight
+    assert not torch.equal(weights(made), weights(made).bfloat16().float())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [Layout(recomputed=1), Layout(sharded=True, recomputed=2)], ids=str)
+def test_fused_layers_compute_the_same(layout: Layout) -> None:
+    """Two steps on micro-batches of many sizes, which all run the code that the first one compiled."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        made, plain = trainer(layout=dataclasses.replace(layout, fused=True)), trainer(layout=Layout())
+        for number in range(2):
+            batch = sequences(9, seed=number)
+            found, expected = made.gradient(number, batch), plain.gradient(number, batch)
+            assert found == pytest.approx(expected, rel=2e-6)
+            assert distance(gradients(made), gradients(plain)) < 2e-6
+            made.optimizer.zero_grad()
+            plain.optimizer.zero_grad()
+        assert torch._dynamo.utils.counters["recompiles"] == {}
+    finally:
+        dist.destroy_process_group()
+        AttentionInterface.register(PACKED, packed_attention)
 
 
 @pytest.mark.slow

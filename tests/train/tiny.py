@@ -10,6 +10,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from otr.config import Training
 from otr.data.chat import Tokens
 from otr.loss import Objective
+from otr.train.footprint import Layout
 from otr.train.loop import Example, Trainer
 from otr.train.parallel import Ranks
 
@@ -47,9 +48,14 @@ def sequences(count: int = 8, seed: int = 0) -> list[Example]:
 
 
 def trainer(
-    objective: str = "otr", tied: bool = True, ranks: Ranks = ALONE, logits_budget: float | None = None, **changes: Any
+    objective: str = "otr",
+    tied: bool = True,
+    ranks: Ranks = ALONE,
+    logits_budget: float | None = None,
+    layout: Layout | None = None,
+    **changes: Any,
 ) -> Trainer:
-    made = Trainer(model(tied), Objective(objective), recipe(**changes), seed=5, ranks=ranks)
+    made = Trainer(model(tied), Objective(objective), recipe(**changes), seed=5, ranks=ranks, layout=layout)
     if logits_budget is not None:
         made.policy.head.logits_budget = logits_budget
     return made
