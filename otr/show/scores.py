@@ -7,8 +7,8 @@ from otr.config import experiment_file, load
 from otr.errors import UserError
 from otr.files import Row, read_json
 from otr.show.style import Style, columns
+from otr.tables.accuracies import accuracies
 from otr.tables.answer import answer, lines, signed
-from otr.tables.bootstrap import accuracies
 from otr.tables.paired import compare
 
 

@@ -18,7 +18,7 @@ from otr.command.stage import Stage
 from otr.errors import UserError
 from otr.files import write_text
 from otr.tables import audit, comparison, render
-from otr.tables.bootstrap import read_accuracies
+from otr.tables.accuracies import Group, Training, read_trainings
 from otr.tables.table import experiment_table
 
 
@@ -50,14 +50,12 @@ def _compare(arguments: list[str]) -> None:
     _add_folders(stage)
     with stage.run(arguments) as (experiment, options):
         tables = [experiment_table(experiment, name, options.results) for name in experiment.tables]
-        accuracies = {
-            key: by_problem
-            for layout in experiment.tables.values()
-            for key, by_problem in read_accuracies(options.results, experiment.name, layout).items()
-        }
+        trainings: dict[Group, list[Training]] = {}
+        for layout in experiment.tables.values():
+            trainings |= read_trainings(options.results, experiment.name, layout, experiment.runs)
         rows = comparison.trained(experiment)
         cells = comparison.compare(tables, rows)
-        text = comparison.markdown(experiment.name, tables, cells, accuracies, rows)
+        text = comparison.markdown(experiment.name, tables, cells, trainings, rows)
         write_text(options.out / "comparison.md", text)
         write_text(options.out / "comparison.csv", comparison.comma_separated(cells))
         stage.done(f"{options.out}/comparison.md: {sum(cell.difference is not None for cell in cells)} cells compared")

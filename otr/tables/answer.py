@@ -17,8 +17,8 @@ from pathlib import Path
 
 from otr.config import Experiment
 from otr.config.tables import TableLayout
-from otr.tables.bootstrap import accuracies
-from otr.tables.paired import Paired, Training, compare
+from otr.tables.accuracies import Training, trainings
+from otr.tables.paired import Paired, compare
 
 READING = (
     "± is half of a 95 % interval, paired over the same problems and over training seeds. A problem is right where at "
@@ -89,7 +89,8 @@ def by_benchmark(experiment: Experiment, results: Path) -> list[Difference]:
 
 
 def _differences(experiment: Experiment, results: Path, tables: Iterable[str], single: bool) -> list[Difference]:
-    read = cache(lambda model, run, names: _trainings(experiment, results, model, run, names))
+    evaluation = results / experiment.name / "eval"
+    read = cache(lambda model, row, names: trainings(evaluation / model, experiment.runs(row), names))
     found: dict[tuple[str, str, str, tuple[str, ...]], Difference] = {}
     for name in tables:
         layout = experiment.tables[name]
@@ -155,17 +156,3 @@ def _floor(runs: Sequence[Sequence[Training]]) -> float | None:
 def _labels(experiment: Experiment, layout: TableLayout, model: str, run: str, reference: str) -> tuple[str, str, str]:
     labels = {**experiment.labels(), **layout.labels}
     return labels[model], labels[run], labels[reference]
-
-
-def _trainings(
-    experiment: Experiment, results: Path, model: str, row: str, benchmarks: tuple[str, ...]
-) -> list[Training]:
-    """A row's accuracies, a mapping for each of its trainings; empty while verdicts are missing."""
-    found: list[Training] = []
-    for run in experiment.runs(row):
-        folders = {name: results / experiment.name / "eval" / model / run / name for name in benchmarks}
-        paths = {name: folder / "verdicts.jsonl.gz" for name, folder in folders.items()}
-        if not all(path.exists() for path in paths.values()):
-            return []
-        found.append({name: accuracies(path) for name, path in paths.items()})
-    return found

@@ -21,10 +21,11 @@ from decimal import Decimal
 from otr.config import BASE_RUN, Experiment
 from otr.loss.objective import FORMULAS
 from otr.tables import paper
-from otr.tables.bootstrap import Accuracies, paired_interval, pairs_of
+from otr.tables.accuracies import Group, Training
+from otr.tables.paired import compare as compare_pairs
 from otr.tables.paper import Trained
 from otr.tables.render import aligned
-from otr.tables.scores import Key, Score, two_decimals
+from otr.tables.scores import Score, two_decimals
 from otr.tables.table import Column, Table
 
 CSV_COLUMNS = (
@@ -158,6 +159,8 @@ def signed(value: Decimal) -> str:
     return "0.00" if Decimal(text) == 0 else text if text.startswith("-") else f"+{text}"
 
 
+Trainings = Mapping[Group, Sequence[Training]]
+
 _READING = (
     "Standard errors are ours. Rounded: ours computed as the paper does, with each sample's accuracy rounded to one "
     "decimal first. Within noise: the difference is at most 1.96 · √2 standard errors."
@@ -168,16 +171,16 @@ def markdown(
     experiment: str,
     tables: Sequence[Table],
     cells: Sequence[Comparison],
-    accuracies: Mapping[Key, Accuracies],
+    trainings: Trainings,
     rows: Rows,
 ) -> str:
-    """Claims first, then every cell that has a published counterpart. `accuracies` by problem, where verdicts are
-    there, give the claims their paired intervals."""
+    """Claims first, then every cell that has a published counterpart. `trainings`, where verdicts are there, give the
+    claims their paired intervals."""
     parts = [
         f"# {experiment} beside the published tables",
         _READING,
         "## Above SFT?",
-        _gains(tables, accuracies, rows),
+        _gains(tables, trainings, rows),
         "## Values below the base model's (†), averages left aside",
         _regressions(tables, rows),
         "## Cells",
@@ -186,7 +189,7 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies], rows: Rows) -> str:
+def _gains(tables: Sequence[Table], trainings: Trainings, rows: Rows) -> str:
     """Each tuned row minus SFT in each average column."""
     header = [
         "Table",
@@ -201,7 +204,7 @@ def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies], rows: 
     ]
     lines = [header]
     for table in tables:
-        for gain in _table_gains(table, accuracies, rows):
+        for gain in _table_gains(table, trainings, rows):
             low, high = gain.interval or (None, None)
             interval = "—" if low is None or high is None else f"{low:+.2f} to {high:+.2f}"
             by = "—" if gain.interval is None else "pairs" if gain.paired else "errors"
@@ -210,8 +213,8 @@ def _gains(tables: Sequence[Table], accuracies: Mapping[Key, Accuracies], rows: 
     if len(lines) == 1:
         return "No table has a row trained with SFT and another one."
     note = (
-        "By pairs: bootstrap over problems, paired. By errors: from the two standard errors as if the runs had nothing "
-        "in common, where verdicts are missing; such intervals are rather too long."
+        "By pairs: paired over problems and training seeds, as in the answer. By errors: from the two standard errors "
+        "as if the runs had nothing in common, where verdicts are missing; such intervals are rather too long."
     )
     return f"{aligned(lines, names=4)}\n\n{note}"
 
@@ -234,7 +237,7 @@ class _Gain:
         return "yes" if (self.ours > 0) == (self.published > 0) else "no"
 
 
-def _table_gains(table: Table, accuracies: Mapping[Key, Accuracies], rows: Rows) -> Iterator[_Gain]:
+def _table_gains(table: Table, trainings: Trainings, rows: Rows) -> Iterator[_Gain]:
     published = _published_cells(table.name)
     for block in table.blocks:
         sft = next((row for row in block.rows if rows.get(row.run) == _SFT), None)
@@ -244,8 +247,11 @@ def _table_gains(table: Table, accuracies: Mapping[Key, Accuracies], rows: Rows)
             for column, cell, reference in zip(table.columns, row.cells, sft.cells, strict=True):
                 if column.is_average:
                     ours, by_errors = _difference(cell.score, reference.score)
-                    pairs = pairs_of(accuracies, block.model, (row.run, sft.run), column.benchmarks)
-                    by_pairs = paired_interval(pairs) if pairs and ours is not None else None
+                    one_row, sft_row = (
+                        trainings.get((block.model, run, column.benchmarks), []) for run in (row.run, sft.run)
+                    )
+                    pairs = compare_pairs(one_row, sft_row)
+                    by_pairs = pairs.interval if pairs and ours is not None else None
                     shown = _benchmarks(table, column)
                     one, other = (published.get((block.label, key, shown)) for key in (rows.get(row.run), _SFT))
                     place = (block.label, row.label, column.group)

@@ -22,16 +22,14 @@ benchmarks of 60 problems, 3 trainings of 2 samples: it holds the true differenc
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Accuracies = Mapping[str, float]
-"""Percentage of right completions by problem."""
-Training = Mapping[str, Accuracies]
-"""Accuracies by benchmark."""
+from otr.tables.accuracies import Training
+
 Z = 1.959964
 """The normal distribution's 97.5 % quantile."""
 

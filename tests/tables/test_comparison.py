@@ -3,15 +3,17 @@
 import csv
 import dataclasses
 import io
+import math
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from otr import config
 from otr.files import write_jsonl
 from otr.tables import comparison, paper
-from otr.tables.bootstrap import read_accuracies
+from otr.tables.accuracies import read_trainings
 from otr.tables.scores import Key, Score
 from otr.tables.table import Table, build
 
@@ -171,11 +173,13 @@ def test_verdicts_give_paired_intervals(example: Any) -> None:
             lines = [{"problem": str(n), "sample": 0, "correct": n < right} for n in range(50)]
             write_jsonl(example.path("small", run, benchmark).with_name("verdicts.jsonl.gz"), lines)
             example.write("small", run, benchmark, score=2.0 * right)
-    accuracies = read_accuracies(example.results, "tiny", example.layout)
+    trainings = read_trainings(example.results, "tiny", example.layout)
     table = example.table()
-    text = comparison.markdown("tiny", [table], comparison.compare([table], EXAMPLE), accuracies, EXAMPLE)
+    text = comparison.markdown("tiny", [table], comparison.compare([table], EXAMPLE), trainings, EXAMPLE)
     row = next([part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if "| Small" in line)
     assert row[4] == "+4.00" and row[6] == "pairs"
     low, high = map(float, row[5].split(" to "))
-    # Each benchmark's number of those two problems is about Poisson(2): the interval of the mean of two is 1 to 8.
-    assert 0 <= low <= 1 and 7 <= high <= 9
+    # Two of 50 problems differ by 100 points, in each of two benchmarks: t with 98 degrees of freedom.
+    error = math.sqrt(100**2 * 0.04 * 0.96 * 50 / 49 / 50 / 2)
+    half = stats.t.ppf(0.975, 98) * error
+    assert (low, high) == (pytest.approx(4 - half, abs=0.01), pytest.approx(4 + half, abs=0.01))
