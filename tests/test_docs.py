@@ -40,7 +40,7 @@ COMMANDS = [(where, line) for where, text in blocks("sh") for line in text.split
 INLINE = [
     (page.name, command)
     for page in PAGES
-    for command in re.findall(r"`((?:otr|python -m otr\S*|snakemake) [^`<]*--[^`<]*)`", page.read_text())
+    for command in re.findall(r"`((?:otr|python -m otr[\w.]*|snakemake) [^`<]*--[^`<]*)`", page.read_text())
 ]
 
 

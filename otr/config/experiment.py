@@ -345,7 +345,7 @@ class Experiment(Block):
     seed: int = 0
     """Of training, sampling and every other random choice."""
     training_seeds: Annotated[int, Field(ge=1)] = 1
-    """Trainings of each method and model: with seed, seed + 1, ... Tables show their mean ± standard deviation."""
+    """Trainings of each method and model: with seed, seed + 1, ... Tables show their mean, and ± counts them."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one training or sampling job. Part of the experiment because sums on a CPU depend on it."""
     engines: dict[Name, Annotated[int, Field(ge=1)]] = {}
