@@ -383,28 +383,50 @@ class Page:
         return [made for key, name in self.SHARES.items() if (made := self._share_grid(key, name)).rows]
 
     @property
-    def grader_grid(self) -> Grid:
-        """Verdicts that are not plain math-verify's own, by the rule that decided."""
-        counts: dict[tuple[str, str, str, str], list[int]] = {}
+    def difference_grid(self) -> Grid:
+        """Verdicts that are not math-verify's own: a row a model, method and rule, over trainings and benchmarks."""
+        counts: dict[tuple[str, str, str], Counter[str]] = {}
         for cell, score in self.scores.items():
             for rule, found in ((score.get("details") or {}).get("differences") or {}).items():
-                key = (cell.model, self._rows.get(cell.run, cell.run), cell.benchmark, rule)
-                total = counts.setdefault(key, [0, 0])
-                total[0] += int(found.get("accepted", 0))
-                total[1] += int(found.get("refused", 0))
+                counts.setdefault((cell.model, self._rows.get(cell.run, cell.run), rule), Counter()).update(found)
         rows: list[Line] = [
-            [*map(self.label, key[:3]), key[3], *(figure(count, ",d") for count in found)]
-            for key, found in counts.items()
+            [self.label(model), self.label(row), rule, f"{found['accepted']:,d}", f"{found['refused']:,d}"]
+            for (model, row, rule), found in counts.items()
         ]
-        headers = "Model | Method | Benchmark | Rule | Accepted here # | Refused here #"
-        note = "Completions of all trainings. Accepted here: math-verify refuses them. Refused here: it accepts them."
-        return grid("Verdicts that differ from plain math-verify's", headers, rows, note)
+        headers = "Model | Method | Rule | Accepted, math-verify refuses # | Refused, math-verify accepts #"
+        note = "Each rule is described in docs/grading.md."
+        return grid("Verdicts that differ from math-verify's own", headers, rows, note)
 
     @property
     def no_shares(self) -> list[str]:
         """A sentence where a whole table would be zeros."""
         names = [name for key, name in self.SHARES.items() if self.scores and not self._share_grid(key, name).rows]
         return [f"{name.removesuffix(', %')}: none in any run." for name in names]
+
+    def _share_grid(self, key: str, name: str) -> Grid:
+        shares: dict[tuple[str, str], dict[str, float]] = {}
+        for (model, row, benchmark), values in self._shares(key).items():
+            shares.setdefault((model, row), {})[benchmark] = sum(values) / len(values)
+        columns = [b for b in self.experiment.benchmarks if any(found.get(b) for found in shares.values())]
+        rows: list[Line] = [
+            [self.label(model), self.label(row), *(percent(found.get(b)) for b in columns)]
+            for (model, row), found in shares.items()
+            if any(found.get(b) for b in columns)
+        ]
+        headers = " | ".join(["Model", "Method", *(f"{self.label(b).replace('|', '/')} #" for b in columns)])
+        note = "Benchmarks and methods without any are left out." if rows else ""
+        return grid(name, headers, rows, note)
+
+    def _shares(self, key: str) -> dict[Key, list[float]]:
+        """By model, row and benchmark, a value a training."""
+        found: dict[Key, list[float]] = {}
+        for cell, score in self.scores.items():
+            value = (score.get("details") or {}).get(key)
+            if isinstance(value, int | float):
+                found.setdefault((cell.model, self._rows.get(cell.run, cell.run), cell.benchmark), []).append(value)
+        return found
+
+    # Training
 
     @property
     def curves(self) -> list[tuple[str, list[str], list[tuple[str, Markup]]]]:
