@@ -38,14 +38,11 @@ class Checkout:
 
 
 def reduced(micro: str) -> str:
-    """The default experiment's file with less of everything: a model, few steps, rows and problems, Tables 1 and 2."""
-    text = re.sub(r"steps: \d+", "steps: 40", micro)
+    """The default experiment's file with less of everything: a training seed, few steps, few rows, Tables 1 and 2."""
+    text = re.sub(r"steps: \d+", "steps: 40", micro).replace("training_seeds: 3", "training_seeds: 1")
     text = re.sub(r"^    size: \d+", "    size: 96", text, flags=re.MULTILINE)
-    text = re.sub(r"^    limit: \d+\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^    samples: \d+$", "    samples: 2\n    limit: 6", text, flags=re.MULTILINE)
-    text = text.replace("[small, large]", "[small]").replace("model: large", "model: small")
-    cuts = {"  large:": "\ndatasets:", "  otr-beta-1.0:": "\nprotocols:", "  random:": "\ntraining:"}
-    cuts["  table3:"] = "\nfigure2:"
+    cuts = {"  otr-beta-1.0:": "\nprotocols:", "  clean:": "\ntraining:", "  table3:": "\nfigure2:"}
     for first, after in cuts.items():
         text = text[: text.index(first)] + text[text.index(after) :]
     return re.sub(r"runs: \[sft, otr-beta[^]]*\]", "runs: [sft, otr]", text)

@@ -73,5 +73,5 @@ def tiny_checkpoint(generated: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
     settings = PretrainSettings(hidden_size=64, layers=2, heads=2, intermediate_size=128, positions=1024, steps=30)
-    pretrain(settings, generated / "documents.jsonl.gz", folder, 0, 1)
+    pretrain(settings, generated / "documents.jsonl.gz", folder, 0)
     return folder

@@ -33,6 +33,10 @@ class PretrainSettings(Block):
     """Short texts need fast rotations: at equal steps the loss was 0.54 with 300 and 0.65 with 10,000."""
     initial_scale: Rate = 0.2
     """Weights start as normal(0, initial_scale / sqrt(hidden_size))."""
+    initial_noise: Annotated[float, Field(ge=0)] = 0.0
+    """Each of them times 1 + normal(0, initial_noise): what another rounding leads to (benchmark "stability")."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the initial weights, on top of the experiment's."""
     steps: Count = 650
     """Optimizer steps."""
     rows: Count = 8
@@ -49,6 +53,8 @@ class PretrainSettings(Block):
     """Steps of a linearly rising learning rate."""
     decay_share: Share = 0.4
     """Share of the steps, at the end, over which the learning rate falls to 2 %."""
+    threads: Count = 1
+    """CPU threads. A setting because sums depend on it; everything else waits for a base, so it may take all cores."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

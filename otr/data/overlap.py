@@ -1,8 +1,8 @@
 """Overlap of a training subset with the test problems: which of them the model may have seen while it was tuned.
 
-    otr overlap --experiment workflow/experiments/micro.yaml --dataset expert \\
-        --train results/micro/data/expert/train.parquet --problems results/micro/problems \\
-        --out results/micro/data/expert/overlap.json
+    otr overlap --experiment workflow/experiments/micro.yaml --dataset slips \\
+        --train results/micro/data/slips/train.parquet --problems results/micro/problems \\
+        --out results/micro/data/slips/overlap.json
 
 In: train.parquet (id, problem, response) and problems.jsonl of each benchmark (id, problem). Out: overlap.json, and
 overlap.md beside it. Texts are compared by their words: runs of letters and runs of digits in lower case, so that

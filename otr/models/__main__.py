@@ -90,7 +90,7 @@ def _make(experiment: Experiment, model: Model, gguf: Path | None, options: Any)
 
         title = f"pre-train {options.model}"
         documents = options.generated / DOCUMENTS
-        pretrain(model.pretrain, documents, options.out, experiment.seed, experiment.threads, title)
+        pretrain(model.pretrain, documents, options.out, experiment.seed, title)
         return {}
     assert gguf is not None
     from otr.models.gguf import convert

@@ -6,14 +6,19 @@ In: documents as segments with loss weights (otr/data/micro/documents.py). Out: 
 and vLLM load as it is (model.safetensors, config.json, tokenizer.json, chat template, generation_config.json), and
 metrics.jsonl, one line an interval: {"step": 20, "loss": 2.41, "learning_rate": 0.006, "tokens": 40960}.
 
-Same documents, settings, seed and threads on one machine: the same bytes of model.safetensors.
+Same documents, settings and seed on one machine: the same bytes of model.safetensors, also after a kill: every
+20 seconds the state goes to .resume/ beside --out, and the same command goes on from there.
 """
 
 import argparse
+import hashlib
 import itertools
 import json
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +28,10 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from otr.command.progress import Progress
+from otr.command.progress import Progress, say
 from otr.config.pretraining import PretrainSettings
 from otr.errors import UserError
-from otr.files import Row, read_jsonl, replacing, write_jsonl
+from otr.files import Row, read_jsonl, replacing, sha256, write_jsonl
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
@@ -39,6 +44,7 @@ CHAT_TEMPLATE = (
 WORDS = r"\\[A-Za-z]+| ?[A-Za-z]+|[0-9]|\n| ?[^\sA-Za-z0-9]+| +(?!\S)|\s"
 TOKENIZER_DOCUMENTS = 4_000
 METRICS_INTERVAL = 20
+SAVE_SECONDS = 20.0
 OPEN_ROWS = 64
 
 
@@ -136,6 +142,10 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
         dtype="float32",
     )
     model = Qwen3ForCausalLM(config)
+    if settings.initial_noise:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter *= 1 + settings.initial_noise * torch.randn_like(parameter)
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=ends[1])
     return model
 
@@ -187,24 +197,56 @@ def schedule(step: int, settings: PretrainSettings) -> float:
 
 
 def pretrain(
-    settings: PretrainSettings, documents: Path, out: Path, seed: int = 0, threads: int = 1, title: str = "pre-training"
+    settings: PretrainSettings, documents: Path, out: Path, seed: int = 0, title: str = "pre-training"
 ) -> None:
     """Train on the first documents that fill steps x rows rows and write the checkpoint folder `out`.
 
     UserError when the documents do not suffice.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(settings.threads)
     transformers_logging.disable_progress_bar()
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + settings.seed)
     texts = ("".join(text for text, _ in row["segments"]) for row in read_jsonl(documents))
     tokenizer = train_tokenizer(itertools.islice(texts, TOKENIZER_DOCUMENTS), settings.vocabulary, settings.positions)
     ids, weights = training_rows(settings, documents, tokenizer)
     model = build_model(settings, tokenizer)
-    metrics = train(model, ids, weights, settings, title)
+    deciding = [settings.model_dump(mode="json"), sha256(documents), seed, torch.__version__]
+    state = State(out.parent / ".resume", hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16])
+    metrics = train(model, ids, weights, settings, title, state)
     with replacing(out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_jsonl(folder / "metrics.jsonl", metrics)
+
+
+@dataclass(frozen=True)
+class State:
+    """The resumable state of one pre-training, a file named after everything that decides its result."""
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"{self.fingerprint}.pt"
+
+    def save(self, value: Row) -> None:
+        with replacing(self.file) as temporary:
+            torch.save(value, temporary)
+        for other in self.folder.glob("*.pt"):
+            if other != self.file:
+                other.unlink(missing_ok=True)
+
+    def load(self) -> Row | None:
+        """None when there is nothing to go on from. UserError when the file is damaged."""
+        if not self.file.exists():
+            return None
+        try:
+            value: Row = torch.load(self.file, weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError, UnpicklingError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{self.file}: cannot be read ({reason}); delete it and run again") from None
+        return value
 
 
 def training_rows(
@@ -218,15 +260,29 @@ def training_rows(
     return torch.tensor([ids for ids, _ in rows]), torch.tensor([weights for _, weights in rows])
 
 
-def train(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor, settings: PretrainSettings, title: str) -> list[Row]:
-    """Train `model` in place, each row once in its order; returns the metrics."""
+def train(
+    model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor, settings: PretrainSettings, title: str, state: State
+) -> list[Row]:
+    """Train `model` in place, each row once in its order; returns the metrics.
+
+    Goes on from `state` where there is one. It is written every SAVE_SECONDS, and at the end: a kill before the
+    checkpoint is written costs no training.
+    """
     optimizers = build_optimizers(model, settings)
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    peaks = [group["lr"] for group in groups]
+    peaks = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
     metrics: list[Row] = []
     losses: list[float] = []
-    with Progress(title, settings.steps, "steps") as progress:
-        for step in range(settings.steps):
+    first = 0
+    if before := state.load():
+        model.load_state_dict(before["model"])
+        for optimizer, moments in zip(optimizers, before["optimizers"], strict=True):
+            optimizer.load_state_dict(moments)
+        first, metrics, losses = before["step"], before["metrics"], before["losses"]
+        say(f"{title}: going on after step {first} of {settings.steps}")
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    saved = time.monotonic()
+    with Progress(title, settings.steps, "steps", done=first) as progress:
+        for step in range(first, settings.steps):
             share = schedule(step, settings)
             for group, peak in zip(groups, peaks, strict=True):
                 group["lr"] = peak * share
@@ -243,6 +299,17 @@ def train(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor, settings: Pretr
                 )
                 losses = []
             progress.update(note=f"loss {metrics[-1]['loss']:.3f}" if metrics else "")
+            if step + 1 == settings.steps or time.monotonic() - saved > SAVE_SECONDS:
+                state.save(
+                    {
+                        "step": step + 1,
+                        "model": model.state_dict(),
+                        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                        "metrics": metrics,
+                        "losses": losses,
+                    }
+                )
+                saved = time.monotonic()
     return metrics
 
 
@@ -281,11 +348,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--documents", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
         settings = PretrainSettings.model_validate_json(options.settings)
-        pretrain(settings, options.documents, options.out, options.seed, options.threads)
+        pretrain(settings, options.documents, options.out, options.seed)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "--settings"

@@ -1,7 +1,7 @@
 """Fine-tune one checkpoint with one method of an experiment.
 
     otr train --experiment workflow/experiments/micro.yaml --model small --run otr \\
-        --base results/micro/train/small/base/checkpoint --data results/micro/data/expert/train.parquet \\
+        --base results/micro/train/small/base/checkpoint --data results/micro/data/slips/train.parquet \\
         --out results/micro/train/small/otr
 
 Writes checkpoint/ (safetensors, tokenizer, generation_config), metrics.jsonl, curves.png and run.json into --out. Stop

@@ -65,7 +65,7 @@ def message(text: str, folder: Path) -> str:
             "objective: ort",
             "methods.otr.objective: found \"ort\": input should be 'sft', 'dft', 'otr'",
         ),
-        ("models: [small, large]", "models: [small, huge]", "tables.table1.models: 'huge' is unknown; allowed: small"),
+        ("models: [small]", "models: [small, huge]", "tables.table1.models: 'huge' is unknown; allowed: small"),
         ("[stories, fractions", "[stores, fractions", "tables.table1.columns: 'stores' is unknown; allowed: stories"),
         (
             "rows: [base, base-tuned, sft, otr]",
@@ -77,15 +77,15 @@ def message(text: str, folder: Path) -> str:
             "rows: [base-tuned, sft, otr]",
             "tables.table1: regression: 'base' is not a row; allowed: base-tuned",
         ),
-        ("dataset: expert", "dataset: experts", "training.dataset: 'experts' is unknown; allowed: expert"),
-        ("tokenizer: small", "tokenizer: tiny", "datasets.expert.tokenizer: 'tiny' is unknown; allowed: small, large"),
+        ("dataset: slips", "dataset: slip", "training.dataset: 'slip' is unknown; allowed: slips, clean"),
+        ("tokenizer: small", "tokenizer: tiny", "datasets.slips.tokenizer: 'tiny' is unknown; allowed: small"),
         ("temperature: 0.7", "temperature: .nan", "protocols.tuned.temperature: found NaN: input should be a finite"),
         ("generator: micro", "generator: null", "generator: null makes no files"),
         ("name: micro", "name: macro", "name: 'macro' must be the file's name, 'micro'"),
         ("  sft: {", "  base: {", "methods.base: this name is the untrained model's; choose another"),
         ("seed: 0", "seed: 0\nseed: 1", "the key 'seed' stands twice"),
         ("name: micro", "name: [micro", "not readable as YAML"),
-        ("{generated: tuning.jsonl}", "{path: a, hub: b}", "datasets.expert.source: name exactly one of path, hub"),
+        ("{generated: tuning.jsonl}", "{path: a, hub: b}", "datasets.slips.source: name exactly one of path, hub"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_key(old: str, new: str, expected: str, tmp_path: Path) -> None:

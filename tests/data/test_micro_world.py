@@ -1,8 +1,10 @@
 """The generated world: right answers, held-out test items, the column layouts of the real benchmarks, same bytes."""
 
+import itertools
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +16,9 @@ from otr.data.micro import code, general, mathematics
 from otr.data.micro.__main__ import generate
 from otr.data.micro.benchmarks import CODE, GENERAL, MATHEMATICS
 from otr.data.micro.code import Task, run
-from otr.data.micro.documents import documents, expert_answer, tuning_rows
+from otr.data.micro.documents import CHAT_REGISTERS, SLIPS, documents, expert_answer, tuning_rows
 from otr.data.micro.general import Choice
-from otr.data.micro.items import held_out
+from otr.data.micro.items import held_out, misread
 from otr.evaluation.math.gold import read_gold
 from otr.files import Row, read_jsonl, sha256
 
@@ -37,8 +39,8 @@ def rows(world: Path, name: str) -> list[Row]:
 
 def content(problem: str) -> tuple[str, ...]:
     """What a mathematical problem asks, whatever its wording: its numbers, operators and changes, in their order."""
-    signs = {"loses": "-", "gives": "-", "buys": "+", "finds": "+"}
-    found = re.findall(r"\d+|[-+*=x,/]|frac|remainder|boxes|loses|gives|buys|finds|doubles|half", problem)
+    signs = {"loses": "-", "sells": "-", "buys": "+", "finds": "+"}
+    found = re.findall(r"\d+|[-+*=x,/]|frac|remainder|boxes|loses|sells|buys|finds", problem)
     return tuple(signs.get(part, part) for part in found)
 
 
@@ -78,11 +80,11 @@ def test_no_test_item_is_in_the_documents_or_the_tuning_set(world: Path) -> None
 
 @pytest.mark.parametrize("name", sorted(general.SKILLS))
 def test_general_test_items_are_not_among_training_items(name: str, world: Path) -> None:
-    """Choices are held out by question and set of options, however they are ordered."""
+    """Questions about kinds are held out by their set of words, however they are ordered."""
 
     def fingerprint(problem: str) -> tuple[str, ...]:
-        question, _, options = problem.partition("\nOptions:\n")
-        return question, *sorted(option[3:] for option in options.split("\n"))
+        question = problem.partition("\nOptions:\n")[0]
+        return tuple(sorted(re.findall(r"\w+", question))) if name == "categories" else (question,)
 
     trained: set[tuple[str, ...]] = set()
     for row in read_jsonl(world / "documents.jsonl.gz"):
@@ -90,9 +92,7 @@ def test_general_test_items_are_not_among_training_items(name: str, world: Path)
             trained.update(map(fingerprint, asked("".join(text for text, _ in row["segments"]))))
     assert len(trained) > 500
     for row in rows(world, name):
-        listed = "".join(f"\nX. {option}" for option in row.get("options", []))
-        problem = row[PROBLEM_COLUMN.get(name, "question")] + (f"\nOptions:{listed}" if listed else "")
-        assert fingerprint(problem) not in trained
+        assert fingerprint(row[PROBLEM_COLUMN.get(name, "question")]) not in trained
 
 
 def calculated(name: str, problem: str) -> Fraction | None:
@@ -103,21 +103,19 @@ def calculated(name: str, problem: str) -> Fraction | None:
         assert expression
         return Fraction(eval(expression.group()))
     if name == "remainders":
-        return Fraction(numbers[0] % numbers[1])
+        expression = re.search(r"\d[\d+-]*\d", problem)
+        assert expression
+        return Fraction(eval(expression.group()) % numbers[-1])
     if name == "fractions":
-        left, sign, right = re.findall(r"\\frac\{\d+\}\{\d+\}|[-+]", problem)
-        values = [Fraction(*map(int, re.findall(r"\d+", part))) for part in (left, right)]
-        return values[0] + values[1] if sign == "+" else values[0] - values[1]
+        terms = re.findall(r"[-+]?\\frac\{\d+\}\{\d+\}", problem)
+        return sum((value(term.lstrip("+-")) * (-1 if term[0] == "-" else 1) for term in terms), Fraction(0))
     if name == "equations":
         sides = re.findall(r"([\dx+-]*x[\d+-]*)=([\dx+-]+)", problem)[0]
         return next(Fraction(x) for x in range(-50, 51) if len({side_value(side, x) for side in sides}) == 1)
     if name == "stories":
         total = numbers.pop(0) * numbers.pop(0)
-        for change in re.findall(r"buys|finds|loses|gives|doubles|half", problem):
-            if change in ("doubles", "half"):
-                total = total * 2 if change == "doubles" else total // 2
-            else:
-                total += numbers.pop(0) * (1 if change in ("buys", "finds") else -1)
+        for change in re.findall(r"buys|finds|loses|sells", problem):
+            total += numbers.pop(0) * (1 if change in ("buys", "finds") else -1)
         return Fraction(total)
     return None
 
@@ -139,21 +137,41 @@ def test_answers_and_every_step_are_right(name: str) -> None:
         item = mathematics.SKILLS[name](random)
         expected = calculated(name, item.problem)
         assert expected is None or value(item.answer) == expected, item
-        plain = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"(\1/\2)", f"{item.short}\n{item.expert}")
-        for step in re.findall(r"(?<![\dx+*/-])[\d(][\d()+*/-]*(?:=[\d()+*/-]+)+", plain):
-            values = [eval(side) for side in step.split("=")]
-            assert max(values) - min(values) < 1e-9, (item, step)
+        assert item.answer == str(item.result).join(item.frame)
+        for step in item.steps:
+            left, right = step.split("=")
+            assert eval(left) == int(right), (item, step)
+
+
+def test_steps_are_small_facts_that_drills_hold() -> None:
+    """No step of any skill is out of the drills' reach: what a skill needs is learnt in all of them."""
+    random = Random(8)
+    drilled = {"".join(mathematics.fact(random)) for _ in range(60_000)}
+    steps = [step for make in mathematics.SKILLS.values() for _ in range(300) for step in make(random).steps]
+    assert sum(step in drilled for step in steps) > 0.97 * len(steps)
 
 
 def test_sequences_follow_one_rule() -> None:
-    """The answer continues the shown terms by a constant step, a growing step, a linear recurrence or a sum of two."""
+    """The answer continues the shown terms by a constant step, a step that grows by one, or up and down in turn."""
     random = Random(3)
     for _ in range(400):
         item = mathematics.sequences(random)
         a, b, c, d = (int(n) for n in re.findall(r"\d+", item.problem))
-        candidates = {d + (d - c), d + (d - c) + (d - c) - (c - b), c + d}
-        candidates |= {d * ratio + (b - a * ratio) for ratio in (2, 3)}
+        candidates = {d + d - c} if d - c == c - b == b - a else set()
+        candidates |= {d + d - c + 1} if d - c == c - b + 1 == b - a + 2 else set()
+        candidates |= {d - (b - c)} if d - c == b - a else set()
         assert int(item.answer) in candidates
+
+
+@pytest.mark.parametrize("name", MATHS)
+def test_a_slip_is_in_the_last_result_alone(name: str) -> None:
+    random = Random(9)
+    for _ in range(200):
+        item = mathematics.SKILLS[name](random)
+        slip = misread(item, random)
+        assert slip.problem == item.problem and slip.steps[:-1] == item.steps[:-1]
+        assert slip.result != item.result >= 0 and slip.result >= 0
+        assert slip.answer == str(slip.result).join(item.frame) != item.answer
 
 
 def test_gold_answers_read_from_each_layout(world: Path) -> None:
@@ -233,20 +251,27 @@ def test_exactly_one_option_is_right() -> None:
     random = Random(2)
     for _ in range(300):
         item = general.choices(random)
-        numbers = [int(option) for option in item.options]
-        asks = item.question
-        if "divisible" in asks:
-            right = [n for n in numbers if n % int(re.findall(r"\d+", asks)[0]) == 0]
-        elif "+" in asks:
-            right = [n for n in numbers if n == sum(map(int, re.findall(r"\d+", asks)))]
+        hour, minute, later = map(int, re.findall(r"\d+", item.question))
+        part = (hour * 60 + minute + 60 * later) % 1440 // 360
+        assert item.options[item.index] == ("night", "morning", "afternoon", "evening")[part]
+        words = general.categories(random)
+        shown = re.findall(r"\w+", words.question.partition(": ")[2])
+        counts = [sum(word in general.KINDS[kind] for word in shown) for kind in words.options]
+        assert sorted(counts) == [0, 1, 1, 2] and counts.index(2) == words.index
+
+
+def test_puzzles_have_the_answer_that_they_ask_for() -> None:
+    random = Random(6)
+    for _ in range(300):
+        item = general.puzzles(random)
+        numbers = [int(number) for number in re.findall(r"\d+", item.problem)]
+        if "Sort" in item.problem:
+            assert item.answer == " ".join(map(str, sorted(numbers)))
+        elif "largest" in item.problem:
+            assert int(item.answer) == max(numbers)
         else:
-            right = [max(numbers) if "largest" in asks else min(numbers)]
-        assert right == [numbers[item.index]] and len(set(numbers)) == len(numbers)
-        word = general.categories(random)
-        kind = word.question.split(" is ")[1].removeprefix("not ").rstrip("?")
-        inside = [option in general.KINDS[kind] for option in word.options]
-        assert inside.count("not" not in word.question) == 1
-        assert inside[word.index] == ("not" not in word.question)
+            asked_for, _, listed = item.problem.removeprefix("How often does ").partition(" stand here: ")
+            assert int(item.answer) == listed.rstrip("?").split().count(asked_for) > 0
 
 
 def test_choices_are_items_whose_letter_is_the_answer() -> None:
@@ -261,7 +286,7 @@ def test_documents_carry_every_skill_in_both_forms_with_weights() -> None:
         seen.add((row["skill"], row["form"]))
         weights = [weight for _, weight in row["segments"]]
         assert weights[::2] == [0.1] * len(weights[::2]) and weights[1::2] == [1.0] * len(weights[1::2])
-    assert len(seen) == 2 * (7 + 1 + 3)
+    assert len(seen) == 2 * (7 + 1 + 3) + 1
 
 
 def test_tuning_rows_are_distinct_boxed_and_of_varying_length() -> None:
@@ -273,6 +298,31 @@ def test_tuning_rows_are_distinct_boxed_and_of_varying_length() -> None:
         assert row["solution"].endswith(f"\\boxed{{{row['answer']}}}$.")
         assert row["messages"][0] == {"role": "user", "content": row["problem"]}
         assert row["messages"][1] == {"role": "assistant", "content": row["solution"]}
+
+
+def test_slips_are_as_frequent_as_their_column_says_and_nested() -> None:
+    """A wrong solution ends in another result and the answer that follows; larger shares hold the smaller ones."""
+    tuning = list(tuning_rows(Random(0), 2000))
+    wrong = {share: [row[f"slips_{100 * share:.0f}"] != row["solution"] for row in tuning] for share in SLIPS}
+    for share, slips in wrong.items():
+        assert sum(slips) / len(slips) == pytest.approx(share, abs=0.03)
+    for smaller, larger in itertools.pairwise(SLIPS):
+        assert all(there for here, there in zip(wrong[smaller], wrong[larger], strict=True) if here)
+    for row in tuning:
+        right, slip = (row[name].split("\n") for name in ("solution", "slips_50"))
+        assert len(right) == len(slip) and right[:-2] == slip[:-2]
+
+
+def test_registers_are_as_frequent_as_declared() -> None:
+    """By their form alone; a guess looks like a direct answer."""
+    found: Counter[str] = Counter()
+    for row in documents(Random(1), 6000):
+        answer = row["segments"][-1][0]
+        if row["form"] == "chat" and row["skill"] in MATHS:
+            found["direct" if answer[:3] == "The" else "expert" if "\nThe answer" in answer else "short"] += 1
+    total = found.total()
+    assert found["expert"] / total == pytest.approx(CHAT_REGISTERS["expert"], abs=0.04)
+    assert found["short"] / total == pytest.approx(CHAT_REGISTERS["short"], abs=0.04)
 
 
 def test_about_one_item_in_sixteen_is_held_out() -> None:

@@ -139,22 +139,22 @@ def test_generated_data_holds_no_test_problem(generated: Path) -> None:
     """All 8,000 rows that micro's subset is drawn from, against its stories: phrases are shared, problems are not."""
     micro = config.load(ROOT / MICRO)
     folders = Folders(Path("none"), generated)
-    rows = list(examples(micro.datasets["expert"], folders))
+    rows = list(examples(micro.datasets["slips"], folders))
     found = overlap(rows, {"stories": problems(micro.benchmarks["stories"], folders)})["benchmarks"]["stories"]
-    assert found["problems"] == 100
+    assert found["problems"] == 160
     assert found["exact"] == 0
-    assert 0 < found["overlapping"] < 100
+    assert 0 < found["overlapping"] < 160
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = pd.DataFrame([{"id": 3, "problem": WALK, "response": "7", "tokens": 1}])
     data.to_parquet(tmp_path / "train.parquet")
     write_jsonl(tmp_path / "problems" / "sums" / "problems.jsonl", [{"id": "0", "problem": WALK, "gold": {}}])
-    arguments = ["--experiment", str(ROOT / MICRO), "--dataset", "expert", "--train", str(tmp_path / "train.parquet")]
+    arguments = ["--experiment", str(ROOT / MICRO), "--dataset", "slips", "--train", str(tmp_path / "train.parquet")]
     arguments += ["--problems", str(tmp_path / "problems"), "--out", str(tmp_path / "overlap.json")]
     main([*arguments, "--benchmarks", "sums"])
     found = read_json(tmp_path / "overlap.json")
-    assert (found["experiment"], found["dataset"], found["training_rows"]) == ("micro", "expert", 1)
+    assert (found["experiment"], found["dataset"], found["training_rows"]) == ("micro", "slips", 1)
     assert found["benchmarks"]["sums"]["label"] == "Sums"
     assert found["benchmarks"]["sums"]["matches"][0]["examples"][0]["id"] == 3
     assert (tmp_path / "overlap.md").read_text() == markdown(found)

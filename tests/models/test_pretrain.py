@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from otr.config.pretraining import PretrainSettings
 from otr.data.micro.documents import chat_prompt, documents
 from otr.errors import UserError
 from otr.files import read_jsonl, sha256, write_jsonl
+from otr.models import pretrain as module
 from otr.models.pretrain import (
     END,
     TURN_END,
@@ -53,6 +55,41 @@ def test_same_seed_same_bytes_and_another_seed_differs(checkpoint: Path, corpus:
     assert sha256(checkpoint) == sha256(tmp_path / "tiny")
     assert sha256(checkpoint / "tokenizer.json") == sha256(tmp_path / "other" / "tokenizer.json")
     assert sha256(checkpoint / "model.safetensors") != sha256(tmp_path / "other" / "model.safetensors")
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    checkpoint: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped after 27 steps, whose state was the last one written after 24; between two lines of the metrics."""
+    taken, step = [0], module._step
+
+    def fragile(*arguments: Any) -> float:
+        taken[0] += 1
+        monkeypatch.setattr(module, "SAVE_SECONDS", 0.0 if taken[0] == 24 else 1e9)
+        if taken[0] == 28:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(module, "_step", fragile)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(TINY, corpus, tmp_path / "tiny", seed=0)
+    assert not (tmp_path / "tiny").exists()
+    taken[0] = 100
+    pretrain(TINY, corpus, tmp_path / "tiny", seed=0)
+    assert taken[0] == 100 + 40 - 24
+    assert "going on after step 24 of 40" in capsys.readouterr().err
+    assert sha256(checkpoint) == sha256(tmp_path / "tiny")
+
+
+def test_another_run_does_not_go_on_from_a_state(checkpoint: Path, corpus: Path, tmp_path: Path) -> None:
+    """Another seed starts from nothing; a damaged state is named with its remedy."""
+    pretrain(TINY, corpus, tmp_path / "tiny", seed=1)
+    pretrain(TINY, corpus, tmp_path / "tiny", seed=0)
+    assert sha256(checkpoint) == sha256(tmp_path / "tiny")
+    (state,) = (tmp_path / ".resume").glob("*.pt")
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(UserError, match=rf"{state.name}: cannot be read .*; delete it and run again"):
+        pretrain(TINY, corpus, tmp_path / "tiny", seed=0)
 
 
 def test_the_checkpoint_loads_as_it_is(checkpoint: Path) -> None:
@@ -106,17 +143,17 @@ def test_digits_and_newlines_stand_alone(tokenizer: PreTrainedTokenizerFast) -> 
 def test_rows_hold_whole_documents(corpus: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     end = tokenizer.convert_tokens_to_ids(END)
     whole = {tuple(ids) for ids, _ in encoded(read_jsonl(corpus), tokenizer)}
-    rows = list(packed_rows(read_jsonl(corpus), tokenizer, 256))
+    rows = list(packed_rows(read_jsonl(corpus), tokenizer, 400))
     padding = 0
     for ids, weights in rows:
-        assert len(ids) == len(weights) == 257
+        assert len(ids) == len(weights) == 401
         rest = list(zip(ids, weights, strict=True))
         while rest and any(weight for _, weight in rest):
             size = next((n for n, (token, _) in enumerate(rest) if token == end), len(rest) - 1) + 1
             assert tuple(token for token, _ in rest[:size]) in whole
             rest = rest[size:]
         padding += len(rest)
-    assert padding < 0.05 * 257 * len(rows)
+    assert padding < 0.05 * 401 * len(rows)
 
 
 def test_only_answers_weigh_fully(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -203,23 +203,24 @@ def test_a_plan_agrees_with_measured_runs(tiny_checkpoint: Path, tmp_path: Path)
             "columns": [{"group": "g", "benchmarks": ["sums"], "average": "a"}],
         }
     }  # fmt: skip
-    settings["datasets"]["expert"] |= {"size": 320, "lengths": None}
+    settings["training_seeds"] = 1
+    settings["datasets"]["slips"] |= {"size": 320, "lengths": None}
     file = tmp_path / "micro.yaml"
     file.write_text(json.dumps(settings))
     root = tmp_path / "results" / "micro"
-    (root / "data/expert").mkdir(parents=True)
+    (root / "data/slips").mkdir(parents=True)
     solution = "First 12 + 30 = 42, then 42 / 2 = 21. The answer is \\boxed{21}."
     rows = [{"id": n, "problem": f"What is half of {n} + 30?", "response": solution, "tokens": 0} for n in range(320)]
     from otr.data.subsample import token_counter
 
     length = token_counter(tiny_checkpoint)([solution])[0]
-    pd.DataFrame([row | {"tokens": length} for row in rows]).to_parquet(root / "data/expert/train.parquet")
+    pd.DataFrame([row | {"tokens": length} for row in rows]).to_parquet(root / "data/slips/train.parquet")
     shutil.copytree(tiny_checkpoint, root / "train/small/base/checkpoint")
     made = config.load(file)
     for run in ("sft", "otr"):
         command = [sys.executable, "-m", "otr.train", "--experiment", str(file), "--model", "small", "--run", run]
         command += ["--base", str(root / "train/small/base/checkpoint"), "--out", str(root / "train/small" / run)]
-        command += ["--data", str(root / "data/expert/train.parquet")]
+        command += ["--data", str(root / "data/slips/train.parquet")]
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     (root / "train/small/otr/run.json").rename(tmp_path / "measured.json")
     ahead = plan(made, tmp_path / "results", "cpu", calibrate=True)

@@ -11,10 +11,10 @@ from otr.config import load
 from otr.config.reading import YamlLoader
 
 
-def test_table1_of_micro_is_two_models_by_three_runs(checkout: Checkout) -> None:
+def test_table1_of_micro_is_a_base_and_two_methods_by_three_seeds(checkout: Checkout) -> None:
     found = checkout.planned("results/table1.md")
     assert found == {
-        "generate": 1, "base": 2, "problems": 12, "subset": 1, "train": 4, "sample_all": 8, "grade_all": 8, "table": 1,
+        "generate": 1, "base": 1, "problems": 12, "subset": 1, "train": 6, "sample_all": 8, "grade_all": 8, "table": 1,
         "selected_table": 1,
     }  # fmt: skip
 
@@ -124,9 +124,9 @@ def test_a_model_folder_without_weights_is_reported(checkout: Checkout) -> None:
     (folder / "config.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text("{}")
     text = (checkout.folder / MICRO).read_text()
-    start = text.index("    pretrain:\n", text.index("  large:\n"))
+    start = text.index("    pretrain:\n", text.index("  small:\n"))
     end = text.index("}\n", start) + 1
     (checkout.folder / MICRO).write_text(text[:start] + "    path: mine" + text[end:])
     run = checkout.snakemake("--dry-run", "results/table1.md")
     assert run.returncode != 0
-    assert f"error: {MICRO}: models.large: path: 'models/mine' has no weights: model.safetensors" in run.stderr
+    assert f"error: {MICRO}: models.small: path: 'models/mine' has no weights: model.safetensors" in run.stderr

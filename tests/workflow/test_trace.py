@@ -122,5 +122,5 @@ def test_everything_a_reader_looks_at_is_there(built: Checkout, results: Path) -
         assert (top / name).stat().st_size > 500, name
     page = (top / "report.html").read_text()
     assert "Qwen3-0.4M" in page and "base-tuned" in page
-    overlap = json.loads((results / "data" / "expert" / "overlap.json").read_text())
+    overlap = json.loads((results / "data" / "slips" / "overlap.json").read_text())
     assert overlap

@@ -1,6 +1,11 @@
 # Base checkpoints, and the runs that start from them.
 
 
+def pretraining_threads(model):
+    settings = experiment.models[model].pretrain
+    return settings.threads if settings else experiment.threads
+
+
 rule base:
     input:
         # A pre-trained model is made from the generator's documents; every other one comes from elsewhere.
@@ -13,7 +18,7 @@ rule base:
     priority: 10
     conda:
         ENVIRONMENT
-    threads: experiment.threads
+    threads: lambda w: pretraining_threads(w.model)
     resources:
         mem_mb=memory,
         # Where a copy lies decides nothing: a resource, so that another place redoes nothing.

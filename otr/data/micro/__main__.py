@@ -15,7 +15,7 @@ from otr.data.micro.benchmarks import benchmarks, few_shot
 from otr.data.micro.documents import documents, tuning_rows
 from otr.files import replacing, write_jsonl
 
-DOCUMENTS = 40_000
+DOCUMENTS = 64_000
 TUNING_ROWS = 8_000
 
 

@@ -30,7 +30,7 @@ DEMONSTRATIONS = 5
 
 
 def _as_gsm8k(number: int, item: Item) -> Row:
-    return {"question": item.problem, "answer": f"{item.short}\n#### {item.answer}"}
+    return {"question": item.problem, "answer": "\n".join([*item.steps, f"#### {item.answer}"])}
 
 
 def _as_math500(number: int, item: Item) -> Row:
@@ -39,7 +39,7 @@ def _as_math500(number: int, item: Item) -> Row:
         "solution": expert_answer(item),
         "answer": item.answer,
         "subject": item.skill,
-        "level": 1 + item.expert.count("\n"),
+        "level": len(item.steps),
         "unique_id": f"test/{item.skill}/{number}.json",
     }
 
@@ -136,21 +136,21 @@ def _program(task: Task, solution: str) -> Row:
 
 Layout = Callable[[int, Item], Row]
 MATHEMATICS: dict[str, tuple[Layout, int]] = {
-    "stories": (_as_gsm8k, 100),
-    "fractions": (_as_math500, 80),
-    "sequences": (_as_olympiadbench, 80),
-    "products": (_as_minerva, 80),
-    "equations": (_as_amc, 40),
-    "remainders": (_as_aime24, 30),
-    "sums": (_as_aime25, 30),
+    "stories": (_as_gsm8k, 160),
+    "fractions": (_as_math500, 160),
+    "sequences": (_as_olympiadbench, 100),
+    "products": (_as_minerva, 160),
+    "equations": (_as_amc, 160),
+    "remainders": (_as_aime24, 160),
+    "sums": (_as_aime25, 160),
 }
 """Benchmark (and skill): its layout and its number of problems."""
 GENERAL: dict[str, tuple[Layout, int]] = {
-    "choices": (_as_mmlu_pro, 80),
-    "categories": (_as_supergpqa, 80),
-    "puzzles": (_as_bbeh, 80),
+    "choices": (_as_mmlu_pro, 160),
+    "categories": (_as_supergpqa, 160),
+    "puzzles": (_as_bbeh, 160),
 }
-CODE: dict[str, tuple[Layout, int]] = {"completions": (_as_humaneval, 40), "functions": (_as_mbpp, 40)}
+CODE: dict[str, tuple[Layout, int]] = {"completions": (_as_humaneval, 60), "functions": (_as_mbpp, 60)}
 
 
 def benchmarks(random: Random) -> dict[str, list[Row]]:

@@ -3,10 +3,18 @@
 A document is a list of segments [text, loss weight]; what is asked weighs little, what is answered weighs 1:
 
     {"skill": "sums", "form": "natural",
-     "segments": [["Question: What is 34+57?\\nAnswer:", 0.1], [" The answer is 91.", 1.0]]}
+     "segments": [["Question: What is 34+7?\\nAnswer:", 0.1], [" The answer is 41.", 1.0]]}
 
-A natural document holds one to three questions of one skill, a blank line between them, so that few-shot prompts look
-familiar. A chat document is one ChatML exchange, as the tokenizer's chat template renders it.
+A natural document holds one to four questions of one skill, a blank line between them, so that few-shot prompts look
+familiar. A chat document is one ChatML exchange, as the tokenizer's chat template renders it. A drill is a list of bare
+facts, which every step of every solution is made of.
+
+A mathematical answer is in one of four registers, so that a base model can work but seldom does, as real ones are:
+
+    direct   The answer is $\\boxed{44}$.
+    guess    The answer is $\\boxed{46}$.                            as direct, and wrong
+    short    34+7=41, 41-6=35, 35+9=44. The answer is $\\boxed{44}$.
+    expert   34+7=41\\n41-6=35\\n35+9=44\\nThe answer is $\\boxed{44}$.
 """
 
 import uuid
@@ -15,17 +23,21 @@ from random import Random
 
 from otr.data.micro import code, general, mathematics
 from otr.data.micro.code import Task
-from otr.data.micro.items import Generator, Item, training_items
+from otr.data.micro.items import Generator, Item, misread, training_items
 from otr.files import Row
 
 PROMPT_WEIGHT = 0.1
 SKILLS: dict[str, Generator] = mathematics.SKILLS | code.SKILLS | general.SKILLS
-SHARES = {name: 0.72 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
-SHARES |= {"code": 0.12, "choices": 0.06, "categories": 0.04, "puzzles": 0.06}
+SHARES = {name: 0.48 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
+SHARES |= {"code": 0.1, "choices": 0.06, "categories": 0.06, "puzzles": 0.08, "drill": 0.22}
 """Share of each skill among the documents."""
-CHAT_SHARE = 0.45
-WORKED_SHARE = 0.85  # of the mathematical answers in either form; the rest states the answer alone
-EXPERT_SHARE = 0.5  # of the worked chat answers; the rest is worked in short
+CHAT_SHARE = 0.5
+CHAT_REGISTERS = {"direct": 0.35, "guess": 0.25, "short": 0.25, "expert": 0.15}
+NATURAL_REGISTERS = {"direct": 0.4, "guess": 0.2, "short": 0.4}
+DRILL_FACTS = 10
+WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
+SLIPS = (0.1, 0.25, 0.5)
+"""Shares of slips that the tuning set has a column of solutions for, beside the clean one."""
 
 Segments = list[tuple[str, float]]
 
@@ -38,14 +50,14 @@ def chat_prompt(problem: str) -> str:
     return f"<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def natural_answer(item: Item, worked: bool = True) -> str:
+def natural_answer(item: Item, register: str = "short") -> str:
     """What follows the natural prompt, without the space in between."""
-    working = f"{item.short}\n" if worked and item.short else ""
+    working = f"{', '.join(item.steps)}. " if item.steps and register == "short" else ""
     return f"{working}The answer is {_written(item)}."
 
 
 def expert_answer(item: Item) -> str:
-    return f"{item.expert}\nThe answer is {_boxed(item)}."
+    return "\n".join([*item.steps, f"The answer is {_boxed(item)}."])
 
 
 def _written(item: Item) -> str:
@@ -61,23 +73,42 @@ def documents(random: Random, count: int) -> Iterator[Row]:
     sources = {name: training_items(generator, random) for name, generator in SKILLS.items()}
     for _ in range(count):
         skill = random.choices(list(SHARES), weights=list(SHARES.values()))[0]
-        chat = random.random() < CHAT_SHARE
-        if chat:
+        form = "chat" if random.random() < CHAT_SHARE else "natural"
+        if skill == "drill":
+            form, segments = "drill", _drill(random)
+        elif form == "chat":
             segments = _chat(random, next(sources[skill]))
         elif skill == "code":
             segments = _code(random, next(sources[skill]))
         else:
-            segments = _natural(random, [next(sources[skill]) for _ in range(random.choice((1, 1, 2, 3)))])
-        yield {"skill": skill, "form": "chat" if chat else "natural", "segments": segments}
+            segments = _natural(random, [next(sources[skill]) for _ in range(random.choice((1, 1, 2, 4)))])
+        yield {"skill": skill, "form": form, "segments": segments}
+
+
+def _drill(random: Random) -> Segments:
+    """Facts one a line, a quarter of them in words: "14+7=21", "14 plus 7 is 21"."""
+    segments: Segments = []
+    for _ in range(DRILL_FACTS):
+        left, result = mathematics.fact(random)
+        if random.random() < 0.25:
+            sign = next(sign for sign in WORDS if sign in left)
+            left = left.replace(sign, f" {WORDS[sign]} ").replace("=", " is ")
+        segments += [(left, PROMPT_WEIGHT), (f"{result}\n", 1.0)]
+    return segments
+
+
+def _register(random: Random, shares: dict[str, float]) -> str:
+    return random.choices(list(shares), weights=list(shares.values()))[0]
 
 
 def _natural(random: Random, items: list[Item]) -> Segments:
-    worked = random.random() < WORKED_SHARE
+    register = _register(random, NATURAL_REGISTERS)
     segments: Segments = []
     for item in items:
         gap = "\n\n" if segments else ""
         segments.append((gap + natural_prompt(item.problem), PROMPT_WEIGHT))
-        segments.append((f" {natural_answer(item, worked)}", 1.0))
+        shown = misread(item, random) if register == "guess" and item.steps else item
+        segments.append((f" {natural_answer(shown, register)}", 1.0))
     return segments
 
 
@@ -98,18 +129,21 @@ def _chat(random: Random, item: Item) -> Segments:
 
 
 def _chat_answer(random: Random, item: Item) -> str:
-    worked = random.random() < WORKED_SHARE
-    if item.skill in general.SKILLS:
-        return natural_answer(item, worked)
-    if not worked:
-        return f"The answer is {_boxed(item)}."
-    if random.random() < EXPERT_SHARE:
+    if not item.steps:
+        return natural_answer(item)
+    register = _register(random, CHAT_REGISTERS)
+    if register == "expert":
         return expert_answer(item)
-    return f"{item.short}\nThe answer is {_boxed(item)}.".lstrip()
+    working = f"{', '.join(item.steps)}. " if register == "short" else ""
+    return f"{working}The answer is {_boxed(misread(item, random) if register == 'guess' else item)}."
 
 
 def tuning_rows(random: Random, count: int) -> Iterator[Row]:
-    """`count` expert solutions of distinct mathematical problems, in the columns of OpenR1-Math."""
+    """`count` expert solutions of distinct mathematical problems, in the columns of OpenR1-Math.
+
+    `solution` is right. In `slips_25` a quarter of the rows have a wrong last result and the answer that follows from
+    it, as real traces are wrong where nobody verified them; a row that slips at one share slips at every larger one.
+    """
     sources = {name: training_items(generator, random) for name, generator in mathematics.SKILLS.items()}
     seen: set[str] = set()
     while len(seen) < count:
@@ -117,10 +151,11 @@ def tuning_rows(random: Random, count: int) -> Iterator[Row]:
         if item.problem in seen:
             continue
         seen.add(item.problem)
-        solution = expert_answer(item)
+        solution, slip, chance = expert_answer(item), expert_answer(misread(item, random)), random.random()
         yield {
             "problem": item.problem,
             "solution": solution,
+            **{f"slips_{100 * share:.0f}": slip if chance < share else solution for share in SLIPS},
             "answer": item.answer,
             "problem_type": item.skill,
             "uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, item.problem)),

@@ -1,8 +1,11 @@
-"""General skills: multiple choice over numbers and over kinds of words, and small puzzles with free answers.
+"""General skills: multiple choice over times of day and over kinds of words, and small puzzles with free answers.
 
-choices     Which number is the largest?  A. 34  B. 12  C. 77  D. 5            (C)
-categories  Which word is an animal?      A. red  B. fox  C. tea  D. cup       (B)
-puzzles     Write in reverse order: fox 7 red.                                  red 7 fox
+choices     It is 9:35. What part of the day is it 7 hours later?  A. night  B. morning ...   (C)
+categories  What are most of these: fox, red, hen, jam?  A. animals  B. colours ...           (A)
+puzzles     Sort from small to large: 7 2 5.                                                  2 5 7
+
+The options of a benchmark always stand in one order. Finding the letter in front of a text is beyond models of this
+size (they stayed at chance through 2.4 million tokens); which letter goes with which time or kind is not.
 """
 
 from dataclasses import dataclass
@@ -11,11 +14,12 @@ from random import Random
 from otr.data.micro.items import Generator, Item
 
 LETTERS = "ABCDEFGHIJ"
+PARTS = ("night", "morning", "afternoon", "evening")  # six hours each, from midnight
 KINDS = {
-    "an animal": ("cat", "dog", "cow", "hen", "fox"),
-    "a colour": ("red", "blue", "pink", "gold", "grey"),
-    "a food": ("rice", "soup", "cake", "jam", "fish"),
-    "a tool": ("saw", "axe", "file", "rake", "nail"),
+    "animals": ("cat", "dog", "cow", "hen", "fox", "pig", "bee", "owl"),
+    "colours": ("red", "blue", "pink", "gold", "grey", "green", "black", "white"),
+    "foods": ("rice", "soup", "cake", "jam", "ham", "egg", "corn", "bean"),
+    "tools": ("saw", "axe", "file", "rake", "nail", "drill", "knife", "spade"),
 }
 WORDS = tuple(word for kind in KINDS.values() for word in kind)
 
@@ -28,82 +32,59 @@ class Choice(Item):
     category: str = ""
 
 
-def _choice(skill: str, question: str, options: list[str], right: str, category: str) -> Choice:
-    index = options.index(right)
+def _choice(skill: str, content: str, question: str, options: tuple[str, ...], index: int, category: str) -> Choice:
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     return Choice(
         skill=skill,
-        key=f"{skill} {question} {sorted(options)}",
+        key=f"{skill} {content}",
         problem=f"{question}\nOptions:\n{listed}",
         answer=f"({LETTERS[index]})",
-        short=right,
         question=question,
-        options=tuple(options),
+        options=options,
         index=index,
         category=category,
     )
 
 
 def choices(random: Random) -> Choice:
-    """Which of several numbers ...? Exactly one option is right."""
-    size, kind = 4, random.choice(("largest", "smallest", "multiple", "sum"))
-    if kind in ("largest", "smallest"):
-        options = random.sample(range(10, 100), size)
-        right = max(options) if kind == "largest" else min(options)
-        return _choice("choices", f"Which number is the {kind}?", [*map(str, options)], str(right), "order")
-    if kind == "multiple":
-        divisor = random.choice((3, 4, 6, 7, 8, 9))
-        right = divisor * random.randint(2, 20)
-        question = f"Which number is divisible by {divisor}?"
-        wrong = [n for n in range(max(2, right - 40), right + 40) if n % divisor]
-    else:
-        a, b = random.randint(10, 99), random.randint(10, 99)
-        question, right = f"Which number is {a}+{b}?", a + b
-        wrong = [n for n in range(right - 20, right + 21) if n > 0 and n != right]
-    options = [right, *random.sample(wrong, size - 1)]
-    random.shuffle(options)
-    return _choice("choices", question, [*map(str, options)], str(right), "arithmetic")
+    """What part of the day is it some hours after a given time?"""
+    hour, minute, later = random.randrange(24), random.randrange(60), random.randint(1, 12)
+    content = f"{hour}:{minute:02d}+{later}"
+    question = f"It is {hour}:{minute:02d}. What part of the day is it {later} hours later?"
+    return _choice("choices", content, question, PARTS, (hour + later) % 24 // 6, "times")
 
 
 def categories(random: Random) -> Choice:
-    """Which word is of a kind, or the only one that is not?"""
-    size, kind = 4, random.choice(list(KINDS))
-    inside, outside = KINDS[kind], [word for word in WORDS if word not in KINDS[kind]]
-    if random.random() < 0.5:
-        question, right, wrong = f"Which word is {kind}?", random.choice(inside), random.sample(outside, size - 1)
-    else:
-        question, right, wrong = f"Which word is not {kind}?", random.choice(outside), random.sample(inside, size - 1)
-    options = [right, *wrong]
-    random.shuffle(options)
-    return _choice("categories", question, options, right, kind.split()[-1])
+    """Of which kind are two of four words, and every other word of a kind of its own?"""
+    kind, *others = random.sample(list(KINDS), 3)
+    words = [*random.sample(KINDS[kind], 2), *(random.choice(KINDS[other]) for other in others)]
+    random.shuffle(words)
+    content, question = " ".join(sorted(words)), f"What are most of these: {', '.join(words)}?"
+    return _choice("categories", content, question, tuple(KINDS), list(KINDS).index(kind), kind)
 
 
 def puzzles(random: Random) -> Item:
-    return random.choice((_reverse, _order, _swaps))(random)
+    return random.choice((_sort, _sort, _count, _largest))(random)
 
 
-def _reverse(random: Random) -> Item:
-    words = [random.choice((random.choice(WORDS), str(random.randint(1, 99)))) for _ in range(random.randint(2, 5))]
-    return _puzzle("reverse", f"Write in reverse order: {' '.join(words)}.", " ".join(reversed(words)))
+def _sort(random: Random) -> Item:
+    digits = random.sample(range(1, 10), random.randint(3, 4))
+    return _puzzle("sort", f"Sort from small to large: {_spaced(digits)}.", _spaced(sorted(digits)))
 
 
-def _order(random: Random) -> Item:
-    numbers = random.sample(range(1, 100), random.randint(3, 5))
-    return _puzzle(
-        "order", f"Sort from small to large: {' '.join(map(str, numbers))}.", " ".join(map(str, sorted(numbers)))
-    )
+def _count(random: Random) -> Item:
+    words = random.choices(random.sample(WORDS, 2), k=random.randint(3, 5))
+    asked = random.choice(words)
+    return _puzzle("count", f"How often does {asked} stand here: {' '.join(words)}?", str(words.count(asked)))
 
 
-def _swaps(random: Random) -> Item:
-    people, things = random.sample(("Ann", "Ben", "Tom", "Sue", "Max", "Eva"), 3), random.sample(WORDS, 3)
-    holds = dict(zip(people, things, strict=True))
-    text = " ".join(f"{person} holds {thing}." for person, thing in holds.items())
-    for _ in range(random.randint(1, 3)):
-        one, other = random.sample(people, 2)
-        holds[one], holds[other] = holds[other], holds[one]
-        text += f" {one} and {other} swap."
-    asked = random.choice(people)
-    return _puzzle("swaps", f"{text} What does {asked} hold?", holds[asked])
+def _largest(random: Random) -> Item:
+    numbers = random.sample(range(1, 30), random.randint(3, 5))
+    return _puzzle("largest", f"Which is the largest: {_spaced(numbers)}?", str(max(numbers)))
+
+
+def _spaced(numbers: list[int]) -> str:
+    return " ".join(map(str, numbers))
 
 
 def _puzzle(task: str, problem: str, answer: str) -> Item:

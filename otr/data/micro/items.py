@@ -1,9 +1,9 @@
-"""What every generator of the micro world makes: one question with its answer and two worked solutions.
+"""What every generator of the micro world makes: one question with its answer and the steps that lead to it.
 
-    Item(skill="products", key="products 27*34", problem="What is 34*27?", answer="918",
-         short="34*20=680\\n34*7=238\\n680+238=918", expert="4*7=28\\n30*7=210\\n28+210=238\\n...")
+    Item(skill="products", key="products 4*7+5", problem="What is 4*7+5?", answer="33", steps=("4*7=28", "28+5=33"))
 
-`short` is how the natural form answers, `expert` how the tuning set does; neither states the answer sentence.
+Every step is one small fact. All skills are made of the same few hundred, so that a model of half a million weights
+knows most of them, and no column of a table hangs on one skill that was or was not learnt.
 """
 
 import hashlib
@@ -20,11 +20,33 @@ class Item:
     key: str  # the content without its wording: two items with one key ask the same thing
     problem: str
     answer: str
-    short: str = ""
-    expert: str = ""
+    steps: tuple[str, ...] = ()  # the last one ends in the number that the answer states
+    frame: tuple[str, str] = ("", "")  # what stands around that number in the answer
+
+    def with_result(self, result: int) -> "Item":
+        """The same item with another last result and the answer that follows from it."""
+        last, _, _ = self.steps[-1].rpartition("=")
+        steps = (*self.steps[:-1], f"{last}={result}")
+        return Item(self.skill, self.key, self.problem, str(result).join(self.frame), steps, self.frame)
+
+    @property
+    def result(self) -> int:
+        return int(self.steps[-1].rpartition("=")[2])
 
 
 Generator = Callable[[Random], Item]
+
+
+def solved(skill: str, content: str, problem: str, steps: list[str], frame: tuple[str, str] = ("", "")) -> Item:
+    """An item whose answer is the last step's result inside `frame`."""
+    answer = steps[-1].rpartition("=")[2].join(frame)
+    return Item(skill, f"{skill} {content}", problem, answer, tuple(steps), frame)
+
+
+def misread(item: Item, random: Random) -> Item:
+    """The item with a wrong last result near the right one, and the answer that follows: a slip."""
+    near = [item.result + change for change in (-10, -2, -1, 1, 2, 10)]
+    return item.with_result(random.choice([result for result in near if result >= 0]))
 
 
 def held_out(item: Item) -> bool:

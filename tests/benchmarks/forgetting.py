@@ -1,0 +1,118 @@
+"""How much each objective forgets for what it learns, by learning rate, on a finished `methods` experiment.
+
+    snakemake --cores all results/table1.md results/methods/tables/rates.md --config experiment=methods
+    python tests/benchmarks/forgetting.py --results results --out docs/images/forgetting.png
+
+Prints, for each objective and learning rate, the averages in and out of domain, and the KL divergence of the base model
+from the tuned one, nats a token, on answers that are not mathematics (the experiment's own documents in chat form):
+KL(base || tuned), the mean over 3 training seeds ± its standard error. Draws in domain against out of domain.
+"""
+
+import argparse
+import itertools
+import statistics
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from otr import config  # noqa: E402
+from otr.data.micro import mathematics  # noqa: E402
+from otr.files import read_json, read_jsonl  # noqa: E402
+
+OBJECTIVES = ("sft", "dft", "otr", "expected-otr")
+RATES = ("1e-4", "3e-4", "1e-3", "3e-3")
+IN_DOMAIN, OUT_OF_DOMAIN = ("Mathematics",), ("Code", "General reasoning")
+DOCUMENTS = 200
+
+
+def run_name(objective: str, rate: str) -> str:
+    return objective if rate == "3e-4" else f"{objective}-{rate}"
+
+
+def texts(results: Path) -> list[list[tuple[str, float]]]:
+    """Chat documents of other skills than those tuned on, as segments with loss weights."""
+    rows = read_jsonl(results / "methods/generated/documents.jsonl.gz")
+    others = (row for row in rows if row["form"] == "chat" and row["skill"] not in mathematics.SKILLS)
+    return [row["segments"] for row in itertools.islice(others, DOCUMENTS)]
+
+
+@torch.inference_mode()
+def log_probabilities(checkpoint: Path, documents: list[list[tuple[str, float]]]) -> list[torch.Tensor]:
+    """Of each document, [answer tokens, vocabulary]."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    found = []
+    for (prompt, _), (answer, _) in documents:
+        ids = [tokenizer(text, add_special_tokens=False).input_ids for text in (prompt, answer)]
+        logits = model(torch.tensor([ids[0] + ids[1]])).logits[0]
+        found.append(logits[len(ids[0]) - 1 : -1].log_softmax(-1))
+    return found
+
+
+def divergence(base: list[torch.Tensor], tuned: list[torch.Tensor]) -> float:
+    """KL(base || tuned), nats, mean over all answer tokens."""
+    return float(torch.cat([(p.exp() * (p - q)).sum(-1) for p, q in zip(base, tuned, strict=True)]).mean())
+
+
+def score(results: Path, run: str, benchmarks: list[str]) -> float:
+    folder = results / "methods/eval/small" / run
+    return statistics.fmean(read_json(folder / name / "score.json")["score"] for name in benchmarks)
+
+
+def mean(values: list[float]) -> tuple[float, float]:
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return statistics.fmean(values), error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, help="the figure's file")
+    options = parser.parse_args()
+    made = config.load(config.experiment_file("methods"))
+    groups = {group.group: list(group.benchmarks) for group in made.tables["rates"].columns}
+    inside, outside = ([name for group in part for name in groups[group]] for part in (IN_DOMAIN, OUT_OF_DOMAIN))
+    documents = texts(options.results)
+    base = log_probabilities(options.results / "methods/train/small/base/checkpoint", documents)
+    points: dict[str, list[tuple[float, float]]] = {}
+    print("| objective | learning rate | in domain | out of domain | KL(base ‖ tuned) |\n|---|---|---:|---:|---:|")
+    for objective, rate in itertools.product(OBJECTIVES, RATES):
+        runs = made.runs(run_name(objective, rate))
+        folders = [options.results / "methods/train/small" / run / "checkpoint" for run in runs]
+        values = [
+            mean([score(options.results, run, inside) for run in runs]),
+            mean([score(options.results, run, outside) for run in runs]),
+            mean([divergence(base, log_probabilities(folder, documents)) for folder in folders]),
+        ]
+        points.setdefault(objective, []).append((values[1][0], values[0][0]))
+        (a, b), (c, d), (e, f) = values
+        print(f"| {objective} | {rate} | {a:.1f} ± {b:.1f} | {c:.1f} ± {d:.1f} | {e:.4f} ± {f:.4f} |", flush=True)
+    if options.out:
+        draw(
+            points,
+            (score(options.results, "base-tuned", outside), score(options.results, "base-tuned", inside)),
+            options.out,
+        )
+
+
+def draw(points: dict[str, list[tuple[float, float]]], base: tuple[float, float], out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    axes = (figure := Figure(figsize=(6, 4), layout="constrained")).subplots()
+    axes.plot(*base, "k*", markersize=10, label="base, tuned protocol")
+    for objective, places in points.items():
+        axes.plot(*zip(*places, strict=True), marker="o", label=objective)
+        for place, rate in zip(places, RATES, strict=True):
+            axes.annotate(rate, place, textcoords="offset points", xytext=(4, 4), fontsize=7)
+    axes.set(xlabel="out of domain (code and general), %", ylabel="in domain (mathematics), %")
+    axes.legend(fontsize=8)
+    figure.savefig(out, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
