@@ -71,6 +71,7 @@ def verdict_lines(found: Sequence[Program], judged: Sequence[Outcome]) -> list[R
             "answer": program.text[:_LONGEST_SHOWN],
             "how": program.how,
             "reason": outcome.reason,
+            "undecided": outcome.undecided,
         }
         for program, outcome in zip(found, judged, strict=True)
     ]
@@ -90,6 +91,7 @@ def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], 
 
     right = right_shares(by_problem([outcome.correct for outcome in judged]))
     reasons, how = shares([outcome.reason for outcome in judged]), shares([program.how for program in found])
+    undecided = 100 * sum(outcome.undecided for outcome in judged) / len(judged)
     return {
         "metric": "pass@1",
         "score": right["mean_at_k"],
@@ -103,6 +105,8 @@ def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], 
             "base": right_shares(by_problem([outcome.base for outcome in judged]))["mean_at_k"],
             "truncated": 100 * sum(row["finish"] == "length" for row in read.samples) / len(read.samples),
             "no_answer": how.get("none", 0.0),
+            "undecided": undecided,
+            "bounds": [right["mean_at_k"], right["mean_at_k"] + undecided],
             "how": how,
             "reason": reasons,
             "pass_at": right["pass_at"],

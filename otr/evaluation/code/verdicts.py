@@ -12,25 +12,30 @@ stale files, keep a cache in the user's home and sleep for 20 seconds.
 One error of evalplus 0.3.1 is put right: HumanEval/32, which no program passes there, is judged as later versions do.
 
 Two limits are wider than evalplus's, because a busy machine fails good code by its clock: a test has 4 seconds where
-evalplus gives 1, or 4 times the canonical solution's time as there; and a solution that runs out of time is tried once
-more when nothing else runs. The tests of a solution have 60 seconds together, as there.
+evalplus gives 1, or 4 times the canonical solution's time as there; and a solution that runs out of time while others
+had its processor is tried once more, alone and with as much more time as it was short of. One that is short again is
+`undecided`: its score is given as bounds. The tests of a solution have 60 seconds together, as there.
 """
 
 import copy
 import multiprocessing
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otr.errors import UserError
-from otr.evaluation.code.sandbox.sandbox import Sandbox
+from otr.evaluation.code.sandbox.sandbox import Sandbox, share_of_a_core
 from otr.files import Row
 
 TEST_SECONDS = 4.0
 """Least time limit of a test (evalplus: min_time_limit, 1)."""
+_LIMIT_FACTOR = 4.0  # evalplus's gt_time_limit_factor: of the canonical solution's time
+_OWN = 0.8  # share of a core from which on a solution that ran out of time is itself to blame
+_MOST_PATIENCE = 8.0  # times the limits, at the second try
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,10 @@ class Outcome:
     base: bool
     plus: bool
     reason: str
+    undecided: bool = False
+    """It ran out of time, at both tries, while other processes had its processor."""
+    share: float = field(default=1.0, compare=False)
+    """Of a core, that it had until it ran out of time."""
 
     @property
     def correct(self) -> bool:
@@ -81,11 +90,14 @@ def judge(
                 outcomes[number] = future.result()
                 judged(len(tasks[number].solutions))
             for task, found in zip(tasks, outcomes, strict=True):
-                late = [place for place, outcome in enumerate(found) if outcome.reason == "timeout"]
-                if late:
-                    again = Task(task.dataset, task.row, tuple(task.solutions[place] for place in late))
-                    for place, outcome in zip(late, pool.submit(judge_task, again, sandbox).result(), strict=True):
-                        found[place] = outcome
+                short = [place for place, one in enumerate(found) if one.reason == "timeout" and one.share < _OWN]
+                if short:
+                    patience = min(_MOST_PATIENCE, 1.25 / max(0.01, min(found[place].share for place in short)))
+                    again = Task(task.dataset, task.row, tuple(task.solutions[place] for place in short))
+                    second = pool.submit(judge_task, again, sandbox, patience).result()
+                    for place, outcome in zip(short, second, strict=True):
+                        is_short = outcome.reason == "timeout" and outcome.share * patience < 1
+                        found[place] = replace(outcome, undecided=is_short)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -99,11 +111,11 @@ def _prepare(folder: str) -> None:
     os.environ.pop("EVALPLUS_TIMEOUT_PER_TASK", None)  # evalplus compares it with a number, and it is a text
 
 
-def judge_task(task: Task, sandbox: Sandbox) -> list[Outcome]:
-    """The outcomes of one problem's solutions, one after the other, in this process."""
+def judge_task(task: Task, sandbox: Sandbox, patience: float = 1.0) -> list[Outcome]:
+    """The outcomes of one problem's solutions, one after the other, in this process. patience: times the limits."""
     row = with_types(task.dataset, task.row)
     expected = expectation(task.dataset, row, sandbox)
-    return [_judge(task.dataset, row, expected, solution, sandbox) for solution in task.solutions]
+    return [_judge(task.dataset, row, expected, solution, sandbox, patience) for solution in task.solutions]
 
 
 def with_types(dataset: str, row: Row) -> Row:
@@ -156,21 +168,25 @@ def expectation(dataset: str, row: Row, sandbox: Sandbox) -> Expectation:
     )
 
 
-def _judge(dataset: str, row: Row, expected: Expectation, solution: str, sandbox: Sandbox) -> Outcome:
-    base = _check("base", dataset, row, expected, solution, sandbox)
+def _judge(dataset: str, row: Row, expected: Expectation, solution: str, sandbox: Sandbox, patience: float) -> Outcome:
+    base, share = _check("base", dataset, row, expected, solution, sandbox, patience)
     if base != "pass":
-        return Outcome(False, False, base)
-    plus = _check("plus", dataset, row, expected, solution, sandbox)
-    return Outcome(True, plus == "pass", plus)
+        return Outcome(False, False, base, share=share)
+    plus, share = _check("plus", dataset, row, expected, solution, sandbox, patience)
+    return Outcome(True, plus == "pass", plus, share=share)
 
 
-def _check(part: str, dataset: str, row: Row, expected: Expectation, solution: str, sandbox: Sandbox) -> str:
-    """The reason of a solution's verdict on base or plus, each in a worker of its own (in evalplus: a process)."""
+def _check(
+    part: str, dataset: str, row: Row, expected: Expectation, solution: str, sandbox: Sandbox, patience: float
+) -> tuple[str, float]:
+    """The reason of a solution's verdict on base or plus, each in a worker of its own (in evalplus: a process), and the
+    share of a core that the worker had where it ran out of time."""
     from evalplus.eval import PASS, TIMEOUT, untrusted_check
 
     from otr.evaluation.code.sandbox import proxy
 
     with sandbox.start() as worker:
+        started = time.monotonic()
         remote = proxy.Remote(worker.channel, solution, row["entry_point"])
         proxy.attach(remote)
         status, details = untrusted_check(
@@ -182,11 +198,14 @@ def _check(part: str, dataset: str, row: Row, expected: Expectation, solution: s
             atol=row["atol"],
             ref_time=expected.seconds[part],
             fast_check=True,
-            min_time_limit=TEST_SECONDS,
+            min_time_limit=TEST_SECONDS * patience,
+            gt_time_limit_factor=_LIMIT_FACTOR * patience,
         )
-    if status == TIMEOUT:
-        return "timeout"
+        late = status == TIMEOUT or (status != PASS and remote.reason == "timeout")
+        share = share_of_a_core(worker.pid, time.monotonic() - started) if late else 1.0
+    if late:
+        return "timeout", share
     # evalplus 0.3.1 counts no test of HumanEval/32 (find_zero) that is passed and then misses them: even its canonical
     # solution fails (github.com/evalplus/evalplus/pull/201, corrected later). A test that is not passed it does count.
     uncounted = len(details) == 0 and remote.answered == len(row[f"{part}_input"]) > 0
-    return "pass" if status == PASS or uncounted else remote.reason
+    return "pass" if status == PASS or uncounted else remote.reason, share

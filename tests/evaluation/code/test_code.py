@@ -71,12 +71,13 @@ def test_the_special_oracles_of_evalplus_hold() -> None:
     assert outcomes("humaneval", roots, other, other.replace("-3", "-2")) == ["pass", "fail"]
 
 
-def test_a_slow_program_is_a_timeout_twice_and_the_rest_is_judged() -> None:
+def test_a_program_that_sleeps_is_a_timeout_at_once_and_the_rest_is_judged() -> None:
+    """A second try is for programs that other processes kept from their processor."""
     slow = "import time\ndef squares(n):\n    time.sleep(30)\n"
     good = SQUARES["prompt"] + SQUARES["canonical_solution"]
     started = time.monotonic()
     assert outcomes("humaneval", SQUARES, slow, good) == ["timeout", "pass"]
-    assert 8 <= time.monotonic() - started < 25
+    assert 4 <= time.monotonic() - started < 25
 
 
 def test_inputs_have_evalplus_types() -> None:

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from evaluation.code.sandboxes import TOOLS, available
 
 from otr.errors import UserError
 from otr.evaluation.code.sandbox import sandbox as sandboxes
-from otr.evaluation.code.sandbox.sandbox import SCRATCH_BYTES, Sandbox, choose, prove, run
+from otr.evaluation.code.sandbox.sandbox import SCRATCH_BYTES, Sandbox, choose, prove, run, share_of_a_core
 from otr.evaluation.code.verdicts import Task, judge
 
 SECRET = "swordfish-5521"
@@ -344,3 +346,18 @@ def fill():
 def test_the_checkout_is_not_seen(sandbox: Sandbox, path: Callable[[], str]) -> None:
     source = "import os\ndef seen(path): return os.path.exists(path + '/pyproject.toml')"
     assert run(sandbox, source, "seen", [path()]) is False
+
+
+def test_the_share_of_a_core_tells_a_busy_machine_from_a_slow_program() -> None:
+    started = time.monotonic()
+    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    sleeping = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        time.sleep(1)
+        assert share_of_a_core(sleeping.pid, time.monotonic() - started) == 1.0  # slow of its own
+        assert 0 < share_of_a_core(spinning.pid, time.monotonic() - started) <= 1.0
+        assert share_of_a_core(spinning.pid, 1000.0) < 0.01  # as if it had waited for a core nearly all the time
+    finally:
+        for process in (spinning, sleeping):
+            process.kill()
+            process.wait()

@@ -102,6 +102,26 @@ class Sandbox:
             raise SandboxError(said[-1][:300]) from None
 
 
+def share_of_a_core(pid: int, seconds: float) -> float:
+    """The share of one core that a worker (`pid` and its descendants) had in `seconds`; 1 where none of its processes
+    wants a core, since one that waits of its own will is slow by itself, and where the system does not tell."""
+    parents: dict[int, list[int]] = {}
+    states: dict[int, tuple[str, float]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            state, parent, *fields = entry.read_text().rpartition(")")[2].split()
+            number = int(entry.parent.name)
+            parents.setdefault(int(parent), []).append(number)
+            states[number] = state, (int(fields[9]) + int(fields[10])) / os.sysconf("SC_CLK_TCK")
+    family, found = [pid], list[tuple[str, float]]()
+    while family:
+        member = family.pop()
+        family += parents.get(member, [])
+        found += [states[member]] if member in states else []
+    wants_a_core = any(state == "R" for state, _ in found)
+    return min(1.0, sum(used for _, used in found) / seconds) if wants_a_core and seconds > 0 else 1.0
+
+
 def _mortal() -> None:
     """In the child, before it becomes the sandbox: it dies with us, and first when memory runs out."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
