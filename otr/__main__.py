@@ -67,7 +67,15 @@ def main() -> None:
         print(f"error: '{arguments[0]}' is not a stage; allowed: {', '.join(modules())}", file=sys.stderr)
         sys.exit(2)
     sys.argv = [f"otr {arguments[0]}", *arguments[1:]]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package in ("", "otr"):
+            raise
+        remedy = f"otr {arguments[0]} is part of the reproduction: pip install 'otr[cpu]', or 'otr[gpu]'"
+        print(f"error: the package '{package}' is not installed; {remedy}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

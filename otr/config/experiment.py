@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from otr.config import objectives as objectives_file
 from otr.config.block import Block, Name, Share
 from otr.config.pretraining import PretrainSettings
 from otr.config.tables import TableLayout
-from otr.loss.objective import ObjectiveName
+from otr.loss.objective import FORMULAS, Objective, ObjectiveName
 
 BASE_RUN = "base"
 BASE_TUNED_RUN = "base-tuned"
@@ -175,16 +176,47 @@ class Method(Block):
 
     label: str
     """As tables and pages print it."""
-    objective: ObjectiveName
-    """The loss: a row of the table in otr/loss/objective.py."""
+    objective: ObjectiveName | Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    """The loss: a row of the table in docs/loss.md, or one that the file under `objectives` registers."""
     kappa: Annotated[float, Field(gt=0)] = 1.3
     """Temperature of the distribution that OTR samples from (the paper's κ)."""
     samples: Annotated[int, Field(ge=1)] = 256
     """Tokens sampled at each position (the paper's K)."""
     beta: Annotated[float, Field(lt=1)] = -0.1
     """Reward of a sampled token that is not the ground truth (the paper's β)."""
+    constants: dict[str, float] = {}
+    """Numbers of the objective's own, by name: `alpha` of power, `gamma` of focal, `k` of otr-top-k (docs/loss.md)."""
     training: dict[str, Any] = {}
     """Keys of `training` that this method sets otherwise."""
+
+    @field_validator("objective")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FORMULAS:
+            allowed = ", ".join(map(repr, FORMULAS))
+            raise ValueError(f'found "{name}": input should be {allowed}')
+        if "old_log_p" in FORMULAS[name].needs:
+            raise ValueError(f"{name!r} needs the older policy's log-probabilities: train it with otr.OTRHead")
+        return name
+
+    @model_validator(mode="after")
+    def _read_by_the_objective(self) -> Self:
+        formula = self.loss().formula  # also checks the constants
+        if "beta" in self.model_fields_set and not formula.reads_beta:
+            raise ValueError(f"the objective {self.objective!r} does not read beta; leave it out")
+        return self
+
+    def loss(self) -> Objective:
+        """The objective with this method's constants."""
+        return Objective(FORMULAS[self.objective], self.kappa, self.samples, self.beta, **self.constants)
+
+    def settings(self) -> dict[str, Any]:
+        """What of this block decides a training, besides the recipe: the objective, its constants and its code."""
+        found = self.model_dump(mode="json", exclude={"label", "training"})
+        if not self.constants:
+            del found["constants"]
+        brought = objectives_file.code(self.objective)
+        return found if brought is None else found | {"code": brought}
 
 
 class FewShot(Block):
@@ -357,6 +389,8 @@ class Experiment(Block):
     """Number type that completions are computed in."""
     generator: Literal["micro"] | None = None
     """The program that makes rows of its own (the default experiment's micro world)."""
+    objectives: Annotated[str, Field(pattern=objectives_file.NAME)] | None = None
+    """A Python file beside this one that calls `otr.register`, for objectives of your own. It runs with your rights."""
     models: dict[Name, Model]
     """Base models by name."""
     datasets: dict[Name, Dataset]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from otr.config import objectives
 from otr.config.experiment import BASE_RUN, BASE_TUNED_RUN, SEED_MARK, Experiment, Figure2, Machine, Training, sources
 from otr.errors import UserError
 
@@ -23,7 +24,10 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "workflow" / "experiments"
 def load(path: Path | str) -> Experiment:
     """Read and check an experiment file. Raises UserError: one line with file, key, what was found, what is allowed."""
     path = Path(path)
-    experiment = _validate(Experiment, read_yaml(path), _shown(path))
+    values = read_yaml(path)
+    if isinstance(values, dict) and isinstance(values.get("objectives"), str):
+        objectives.load(path.parent, values["objectives"], _shown(path))
+    experiment = _validate(Experiment, values, _shown(path))
     if experiment.name != path.stem:
         raise UserError(f"{_shown(path)}: name: '{experiment.name}' must be the file's name, '{path.stem}'")
     _check_references(experiment, _shown(path))

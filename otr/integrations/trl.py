@@ -30,6 +30,7 @@ from otr.errors import UserError
 from otr.loss import Objective, OTRHead
 from otr.loss.draws import token_keys
 from otr.loss.head import LOGITS_BUDGET
+from otr.loss.objective import Formula, ObjectiveName, as_objective
 
 _PER_TOKEN = ("nll", "gt_probability", "gt_count", "entropy", "beta_share")
 # A model that changes its logits after the head; the fused head would train another model than the one saved.
@@ -39,7 +40,7 @@ _LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "output_multiplier",
 class OTRTrainer(SFTTrainer):  # type: ignore[misc]
     """TRL's SFTTrainer with the OTR loss, or any other `Objective`.
 
-    objective      what to minimise; default Objective(): OTR with kappa 1.3, 256 draws, beta -0.1
+    objective      what to minimise, an Objective or its name; "otr" has kappa 1.3, 256 draws and beta -0.1
     logits_budget  bytes of logits held at a time
     The other arguments are SFTTrainer's; `args.seed` also seeds the draws.
 
@@ -48,12 +49,20 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *args: Any, objective: Objective | None = None, logits_budget: float = LOGITS_BUDGET, **kwargs: Any
+        self,
+        *args: Any,
+        objective: Objective | ObjectiveName | Formula = "otr",
+        logits_budget: float = LOGITS_BUDGET,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._sums: list[float] | None = None  # tokens, then the statistics summed over them, since the last log
         model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         _refuse(self, model)
-        _add_head(model, objective or Objective(), self.args.seed, logits_budget)
+        chosen = as_objective(objective)
+        if "old_log_p" in chosen.formula.needs:
+            raise UserError(f"OTRTrainer: objective {chosen.name!r} needs an older policy; use otr.OTRHead in a loop")
+        _add_head(model, chosen, self.args.seed, logits_budget)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -72,19 +81,25 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
         return loss
 
     def _record(self, inputs: dict[str, Any], out: dict[str, Tensor]) -> None:
-        """Hand the step's statistics to SFTTrainer.log, which averages and clears them."""
+        """Add this micro-batch's statistics to those that the next log shows."""
         seen = (
             inputs["attention_mask"].sum()
             if "attention_mask" in inputs
             else inputs["input_ids"].new_tensor(inputs["input_ids"].numel())
         )
         local = torch.stack([out["tokens"], *(out[name] for name in _PER_TOKEN), seen.double()])
-        tokens, *sums, count = self.accelerator.gather(local[None]).sum(0).tolist()
-        metrics = self._metrics["train"]
-        for name, value in zip(_PER_TOKEN, sums, strict=True):
-            metrics[name].append(value / max(tokens, 1))
+        *sums, count = self.accelerator.gather(local[None]).sum(0).tolist()
+        self._sums = sums if self._sums is None else [old + new for old, new in zip(self._sums, sums, strict=True)]
         self._total_train_tokens += int(count)
-        metrics["num_tokens"] = [self._total_train_tokens]
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Adds means over the tokens since the last log, not of the micro-batches' means."""
+        if self._sums is not None and self.model.training:
+            tokens, *sums = self._sums
+            logs = logs | {name: value / max(tokens, 1) for name, value in zip(_PER_TOKEN, sums, strict=True)}
+            self._sums = None
+        super().log(logs, *args, **kwargs)
 
 
 def _add_head(model: Any, objective: Objective, seed: int, logits_budget: float) -> None:

@@ -65,7 +65,7 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     recipe, method = _recipe(experiment, options.run, ranks), experiment.method(options.run)
     title = f"train {options.model} {options.run}"
     settings = {
-        "method": method.model_dump(mode="json", exclude={"label", "training"}),
+        "method": method.settings(),
         "recipe": experiment.recipe(options.run).model_dump(mode="json"),
         "computed_in": recipe.precision,
         "seed": experiment.training_seed(options.run),
@@ -146,7 +146,6 @@ def _prepare(experiment: Experiment, options: Any, recipe: Training, ranks: Any)
     from transformers import AutoModelForCausalLM
 
     from otr.data.chat import Chat, load_tokenizer
-    from otr.loss import Objective
     from otr.train.loop import Trainer, examples
 
     torch.set_num_threads(experiment.threads)
@@ -157,8 +156,7 @@ def _prepare(experiment: Experiment, options: Any, recipe: Training, ranks: Any)
     model = AutoModelForCausalLM.from_pretrained(
         options.base, dtype=torch.float32, attn_implementation="sdpa", trust_remote_code=False
     )
-    objective = Objective(method.objective, method.kappa, method.samples, method.beta)
-    return Trainer(model, objective, recipe, experiment.training_seed(options.run), ranks), data, dropped, tokenizer
+    return Trainer(model, method.loss(), recipe, experiment.training_seed(options.run), ranks), data, dropped, tokenizer
 
 
 if __name__ == "__main__":

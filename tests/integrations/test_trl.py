@@ -70,7 +70,7 @@ def trainer(folder: Path, objective: Objective | None = None, network: Any = Non
     }
     args = SFTConfig(str(folder), **(options | settings))
     return OTRTrainer(
-        network or model(), args, train_dataset=dataset(), processing_class=tokenizer, objective=objective
+        network or model(), args, train_dataset=dataset(), processing_class=tokenizer, objective=objective or "otr"
     )
 
 
@@ -143,6 +143,23 @@ def test_sft_objective_trains_as_trl_itself(tmp_path: Path) -> None:
         ours.train()
         trained.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
     assert float((trained[0] - trained[1]).abs().max()) < 1e-5
+
+
+def test_logged_means_weigh_every_token_alike(tmp_path: Path) -> None:
+    """Micro-batches of 4 to 40 tokens: a mean of their means would count the short ones ten times."""
+    network = model()
+    found = trainer(
+        tmp_path, Objective("sft"), network, per_device_train_batch_size=1, gradient_accumulation_steps=16,
+        learning_rate=0.0,
+    )  # fmt: skip
+    found.train()
+    (log,) = [entry for entry in found.state.log_history if "nll" in entry]
+    tokens, total = 0, 0.0
+    for row in dataset():
+        logits = network.eval()(input_ids=torch.tensor([row["input_ids"]])).logits[0, 1:-1]
+        total += float(torch.nn.functional.cross_entropy(logits, torch.tensor(row["labels"][2:]), reduction="sum"))
+        tokens += len(row["labels"]) - 2
+    assert log["nll"] == pytest.approx(total / tokens, rel=1e-5) == log["loss"]
 
 
 def test_evaluation_stays_cross_entropy(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ rule train:
         track=machine.track,  # a resource, so that another one retrains nothing
     params:
         experiment=EXPERIMENT,
-        method=lambda w: experiment.method(w.tuned).model_dump(mode="json", exclude={"label", "training"}),
+        method=lambda w: experiment.method(w.tuned).settings(),
         recipe=lambda w: experiment.recipe(w.tuned).model_dump(mode="json"),
         seed=lambda w: experiment.training_seed(w.tuned),
         out=subpath(output.run, parent=True),
