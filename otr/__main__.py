@@ -34,6 +34,7 @@ STAGES = {
         "table": ("otr.tables", "a table in Markdown, CSV and LaTeX; also: comparison, audit, figure2"),
         "report": ("otr.report", "everything of an experiment on one HTML page"),
         "plan": ("otr.plan", "jobs, hours, memory and disk of an experiment, before paying for them"),
+        "verify": ("otr.verify", "check every digest, score and table of a results tree"),
         "show": ("otr.show", "scores, completions, runs and tables in readable form; compares two runs"),
     },
 }

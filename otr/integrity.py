@@ -33,9 +33,21 @@ def hashes(*files: Path) -> Row:
     return {"sha256": {file.name: sha256(file) for file in files}}
 
 
+def trained_on(checkpoint: Path) -> str | None:
+    """The digest of the rows that a checkpoint was trained on; None for a base model and a user's own folder."""
+    record = checkpoint.parent / "run.json"
+    return read_record(record).get("data_sha256") if record.exists() else None
+
+
+def checked(path: Path) -> Path:
+    """The path itself, for a reader. UserError when it is damaged."""
+    check(path)
+    return path
+
+
 def check(path: Path, full: bool = False) -> str | None:
-    """UserError when a file or folder is not what the record beside it says. Its digest; None where there is no record,
-    as beside a file that the user made.
+    """UserError when a file or folder is not what the record beside it says. Its digest; None where no record speaks of
+    it, as beside a file that the user made.
 
     full: read every byte, and trust no digest that was remembered (otr/files.py).
     """
@@ -44,12 +56,12 @@ def check(path: Path, full: bool = False) -> str | None:
         return None
     expected = read_record(record).get("sha256", {}).get(path.name)
     if expected is None:
-        raise UserError(f"{record}: says nothing of {path.name}; delete {path.parent} and run again")
+        return None
     if not path.exists():
-        raise UserError(f"{path}: is missing, {record.name} says it is there; delete {path.parent} and run again")
+        raise UserError(f"{path}: is missing, {record.name} says it is there; run again")
     if sha256(path, full) != expected:
         raise UserError(
-            f"{path}: was damaged or changed (it is not what {record.name} says); delete {path.parent} and run again, "
+            f"{path}: was damaged or changed (it is not what {record.name} says); delete it and run again, "
             "or restore a copy"
         )
     return str(expected)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
-from otr.files import Row, read_json, read_jsonl
+from otr.files import Row, read_jsonl, read_record
+from otr.integrity import checked
 
 
 @dataclass(frozen=True)
@@ -65,25 +66,25 @@ class Tree:
     def read(self, cell: Cell, name: str) -> Row | None:
         """score.json or sampling.json of a cell; None while it is not there."""
         path = self.path(cell, name)
-        return dict(read_json(path)) if path.exists() else None
+        return read_record(path) if path.exists() else None
 
     def trainings(self) -> list[Row]:
         """run.json of every model and run that has one, base models too."""
         paths = [self.folder / "train" / m / r / "run.json" for m in self.experiment.models for r in self.runs()]
-        return [dict(read_json(path)) for path in paths if path.exists()]
+        return [read_record(path) for path in paths if path.exists()]
 
     def metrics(self, model: str, run: str) -> list[Row]:
         """metrics.jsonl of a training; of one that still runs, the steps so far. Empty where there is none."""
         folder = self.folder / "train" / model / run
         for path in (folder / "metrics.jsonl", folder / ".resume" / "metrics.jsonl"):
             if path.exists():
-                return list(read_jsonl(path))
+                return list(read_jsonl(checked(path)))
         return []
 
     def subsets(self) -> dict[str, Row]:
         """summary.json of every training subset, by data set."""
         paths = {name: self.folder / "data" / name / "summary.json" for name in self.experiment.datasets}
-        return {name: dict(read_json(path)) for name, path in paths.items() if path.exists()}
+        return {name: read_record(path) for name, path in paths.items() if path.exists()}
 
     def overlaps(self) -> dict[str, str]:
         """overlap.md (training subset against problems) of every data set that has one."""

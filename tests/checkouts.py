@@ -52,6 +52,6 @@ def copy_of_tree(folder: Path) -> Checkout:
     folder.mkdir(parents=True)
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("otr", "workflow", "envs"):
+    for name in ("otr", "workflow", "envs", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return Checkout(folder)

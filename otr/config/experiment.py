@@ -5,6 +5,7 @@ Every block refuses unknown keys, so a typing error is reported and never ignore
     workflow/experiments/micro.yaml: methods.otr.beta: 1.5 is not allowed: Input should be less than 1
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +26,7 @@ SEED_MARK = ".seed"
 
 NumberType = Literal["auto", "bfloat16", "float32"]
 """auto: bfloat16 where the machine computes it natively, float32 elsewhere (otr/machine/precision.py)."""
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Source(Block):
@@ -73,9 +75,9 @@ class Model(Block):
     """A model's id on the Hugging Face hub. `weights` of config.yaml may name a local copy of it."""
     revision: str | None = None
     """Pins the hub model to a commit."""
-    gpus: Annotated[int, Field(ge=1)] = 1
+    gpus: Annotated[int, Field(ge=1, le=1024)] = 1
     """Devices a training job of this model takes on a GPU machine."""
-    memory_gb: Annotated[int, Field(ge=1)] = 4
+    memory_gb: Annotated[int, Field(ge=1, le=10**5)] = 4
     """Main memory that a job of this model asks a cluster for; each resubmission asks for as much again."""
 
     @model_validator(mode="after")
@@ -90,9 +92,9 @@ class Lengths(Block):
 
     minimum: Annotated[int, Field(ge=0)] = 0
     """Responses must be longer than this, in tokens."""
-    maximum: Annotated[int, Field(ge=1)]
+    maximum: Annotated[int, Field(ge=1, le=10**7)]
     """Longest response kept, in tokens."""
-    intervals: Annotated[int, Field(ge=1)]
+    intervals: Annotated[int, Field(ge=1, le=1000)]
     """Number of equal-width intervals of (minimum, maximum]."""
 
     @model_validator(mode="after")
@@ -125,10 +127,14 @@ class Dataset(Block):
     """The model whose tokenizer counts response lengths."""
     only_if: str | None = None
     """Keep a row only where this column is true (a verified answer, say)."""
-    size: Annotated[int, Field(ge=1)] | None = None
+    size: Annotated[int, Field(ge=1, le=10**8)] | None = None
     """Number of examples in the subset; null takes all."""
     lengths: Lengths | None = None
     """Null draws uniformly over rows."""
+
+
+MEMORY_AND_SPEED = ("tokens_per_microbatch", "activation_checkpointing", "compile", "checkpoint_minutes")
+"""Keys of a training recipe that decide no result."""
 
 
 class Training(Block):
@@ -136,23 +142,23 @@ class Training(Block):
 
     dataset: Name
     """The training set, a key of `datasets`."""
-    epochs: Annotated[int, Field(ge=1)] = 2
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 2
     """Passes over the training subset."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
     """Sequences an optimizer step; an incomplete last batch of an epoch is dropped (open in the paper)."""
-    max_length: Annotated[int, Field(ge=8)] = 10240
+    max_length: Annotated[int, Field(ge=8, le=10**7)] = 10240
     """Longest sequence in tokens, prompt and response together."""
     over_length: Literal["drop", "refuse"] = "drop"
     """What happens to longer examples: counted and dropped, or the run is refused. None is ever cut."""
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-6
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-6
     """Peak of the cosine schedule."""
     minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
     """Where the cosine schedule ends."""
     warmup: Share = 0.03
     """Share of all steps with a linearly rising learning rate."""
-    betas: tuple[Share, Share] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     """AdamW's betas, weight decay and clipping are open in the paper; these are verl's defaults of that time."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
     """AdamW's, on matrices alone."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient."""
@@ -160,15 +166,28 @@ class Training(Block):
     """Mean over the batch's trained tokens, or over its sequences' means (Eq. 1, 10). Open in the paper."""
     precision: NumberType = "auto"
     """Of the computation; master weights are always float32."""
-    tokens_per_microbatch: Annotated[int, Field(ge=1)] = 10240
+    tokens_per_microbatch: Annotated[int, Field(ge=1, le=10**8)] = 10240
     """Whole sequences are packed up to this many tokens; memory grows with it, results do not change."""
     activation_checkpointing: bool | Literal["auto"] = "auto"
     """Recomputes activations in the backward pass: a third more work, much less memory, the same result. Of all layers,
     of none, or ("auto") on a GPU of as many as its memory asks for."""
     compile: bool = True
     """On a GPU, fuse each layer's small operations with torch.compile. The same formulas, rounded elsewhere."""
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 15.0
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**5)] = 15.0
     """How often a resumable checkpoint is written."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.minimum_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"minimum_learning_rate ({self.minimum_learning_rate:g}) must not exceed learning_rate "
+                f"({self.learning_rate:g})"
+            )
+        return self
+
+    def deciding(self) -> dict[str, Any]:
+        """The keys that decide a result; the others decide memory and speed alone, and may change within a run."""
+        return self.model_dump(mode="json", exclude=set(MEMORY_AND_SPEED))
 
 
 class Method(Block):
@@ -178,11 +197,11 @@ class Method(Block):
     """As tables and pages print it."""
     objective: ObjectiveName | Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     """The loss: a row of the table in docs/loss.md, or one that the file under `objectives` registers."""
-    kappa: Annotated[float, Field(gt=0)] = 1.3
+    kappa: Annotated[float, Field(gt=0, le=1000)] = 1.3
     """Temperature of the distribution that OTR samples from (the paper's κ)."""
-    samples: Annotated[int, Field(ge=1)] = 256
+    samples: Annotated[int, Field(ge=1, le=10**5)] = 256
     """Tokens sampled at each position (the paper's K)."""
-    beta: Annotated[float, Field(lt=1)] = -0.1
+    beta: Annotated[float, Field(lt=1, ge=-1000)] = -0.1
     """Reward of a sampled token that is not the ground truth (the paper's β)."""
     constants: dict[str, float] = {}
     """Numbers of the objective's own, by name: `alpha` of power, `gamma` of focal, `k` of otr-top-k (docs/loss.md)."""
@@ -215,6 +234,8 @@ class Method(Block):
         found = self.model_dump(mode="json", exclude={"label", "training"})
         if not self.constants:
             del found["constants"]
+        if not FORMULAS[self.objective].reads_beta:
+            del found["beta"]
         brought = objectives_file.code(self.objective)
         return found if brought is None else found | {"code": brought}
 
@@ -230,7 +251,7 @@ class FewShot(Block):
     """Column of the worked solution."""
     style: Literal["plain", "gsm8k"] = "plain"
     """As for a training set."""
-    count: Annotated[int, Field(ge=1)] = 5
+    count: Annotated[int, Field(ge=1, le=1000)] = 5
     """Worked examples in a prompt: the first so many of the source."""
 
 
@@ -275,11 +296,11 @@ class Benchmark(Block):
     """Text after the problem, in both protocols and the same for all methods."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Take only the first so many rows."""
-    samples: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1, le=10**5)]
     """k of mean@k: completions a problem in protocols that sample; their share of right ones is the score."""
     few_shot: FewShot | None = None
     """Worked examples for the natural prompt; null asks without."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10**7)] | None = None
     """Overrides the protocol's."""
     suite: Name = "all"
     """Benchmarks of one suite are sampled in one job, with one load of the checkpoint."""
@@ -314,11 +335,11 @@ class Protocol(Block):
     """natural: 'Question: ... Answer:' with the benchmark's few-shot set; chat: the chat template, 0-shot."""
     instruction: str = ""
     """Text after the problem, the same for all methods."""
-    temperature: Annotated[float, Field(ge=0)]
+    temperature: Annotated[float, Field(ge=0, le=100)]
     """0 is greedy decoding."""
     top_p: Annotated[float, Field(gt=0, le=1)]
     """Nucleus sampling: the smallest set of tokens with this probability."""
-    max_tokens: Annotated[int, Field(ge=1)] = 8192
+    max_tokens: Annotated[int, Field(ge=1, le=10**7)] = 8192
     """Longest completion, in tokens. A longer one is truncated and has no answer."""
 
     @property
@@ -374,15 +395,15 @@ class Experiment(Block):
     """The file's name without .yaml; results lie in results/<name>/."""
     description: str
     """What the experiment is for, in a sentence."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of training, sampling and every other random choice."""
-    training_seeds: Annotated[int, Field(ge=1)] = 1
+    training_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """Trainings of each method and model: with seed, seed + 1, ... Tables show their mean, and ± counts them."""
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads of one training or sampling job. Part of the experiment because sums on a CPU depend on it."""
-    engines: dict[Name, Annotated[int, Field(ge=1)]] = {}
+    engines: dict[Name, Annotated[int, Field(ge=1, le=1024)]] = {}
     """By suite: how many engines (one GPU each) share its sampling; 1 where none is named. Scores do not change."""
-    context: Annotated[int, Field(ge=16)]
+    context: Annotated[int, Field(ge=16, le=10**7)]
     """Longest prompt and completion together, in tokens, the sampling engine is set up for. A longer one is refused; no
     other completion depends on it."""
     sampling_dtype: NumberType = "auto"
@@ -407,6 +428,16 @@ class Experiment(Block):
     """Tables by name: which models, runs and benchmarks each shows."""
     figure2: Figure2 | None = None
     """The paper's Figure 2; null draws none."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings that decide a number: not of comments, labels, tables' layouts and machine sizes."""
+        shown: Any = {"description", "tables", "figure2", "threads", "engines"}
+        exclude: dict[str, Any] = dict.fromkeys(shown, True)
+        exclude |= {name: {"__all__": {"label"}} for name in ("methods", "benchmarks")}
+        exclude["models"] = {"__all__": {"label", "gpus", "memory_gb"}}
+        settings = self.model_dump(mode="json", exclude=exclude)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def method(self, run: str) -> Method:
         """The method that a run trains with: runs of further seeds are called <method>.seed1, .seed2, ..."""
@@ -458,7 +489,7 @@ class Experiment(Block):
                 )
                 for name in benchmarks
             },
-            **self.model_dump(mode="json", include={"seed", "sampling_dtype", "threads"}),
+            **self.model_dump(mode="json", include={"seed", "sampling_dtype"}),
         }
 
     def cells(self, table: str) -> list[str]:
@@ -496,7 +527,7 @@ class Machine(Block):
     """Folder that relative model paths are looked up in."""
     weights: dict[str, str] = {}
     """Local copies of hub models, by hub id: a checkpoint folder or a GGUF file."""
-    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    gpus: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     """Devices that jobs may take; auto takes all that nvidia-smi lists."""
     track: Literal["none", "tensorboard", "wandb"] = "none"
     """Where training curves are shown besides metrics.jsonl and curves.png. wandb stays offline by itself."""

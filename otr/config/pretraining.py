@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from otr.config.block import Block, Share
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**7)]
 Rate = Annotated[float, Field(gt=0)]
 
 

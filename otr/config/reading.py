@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from otr.config import objectives
+from otr.config.checks import check_names, check_sizes
 from otr.config.experiment import BASE_RUN, BASE_TUNED_RUN, SEED_MARK, Experiment, Figure2, Machine, Training, sources
 from otr.errors import UserError
 
@@ -31,6 +32,8 @@ def load(path: Path | str) -> Experiment:
     if experiment.name != path.stem:
         raise UserError(f"{_shown(path)}: name: '{experiment.name}' must be the file's name, '{path.stem}'")
     _check_references(experiment, _shown(path))
+    check_names(experiment, _shown(path))
+    check_sizes(experiment, _shown(path))
     return experiment
 
 
@@ -52,11 +55,45 @@ class YamlLoader(yaml.SafeLoader):
     """Safe YAML that reads 5e-6 as a number (YAML 1.1 reads a string) and refuses a key written twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # <<: *other may repeat a key
+        keys = [self.construct_object(key, deep=True) for key in own]
         for position, key in enumerate(keys):
             if key in keys[:position]:
                 raise yaml.MarkedYAMLError(problem=f"the key '{key}' stands twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
+
+    def get_single_data(self) -> Any:
+        node = self.get_single_node()
+        if node is None:
+            return None
+        _check_aliases(node)
+        return self.construct_document(node)
+
+
+_MOST_VALUES = 100_000
+"""Values of a file with every alias written out; the largest experiment that ships has a thousand."""
+
+
+def _check_aliases(root: Any) -> None:
+    """Refuse a file that contains itself, or that a few lines of aliases make larger than any memory."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: Any) -> int:
+        if id(node) in open_nodes:
+            raise yaml.MarkedYAMLError(problem="an anchor that contains itself", problem_mark=node.start_mark)
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            inner = node.value if isinstance(node, yaml.SequenceNode) else []
+            if isinstance(node, yaml.MappingNode):
+                inner = [part for pair in node.value for part in pair]
+            sizes[id(node)] = 1 + sum(map(size, inner))
+            open_nodes.discard(id(node))
+        if sizes[id(node)] > _MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {_MOST_VALUES} values", problem_mark=node.start_mark)
+        return sizes[id(node)]
+
+    size(root)
 
 
 YamlLoader.add_implicit_resolver(
@@ -70,6 +107,10 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(path.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise UserError(f"{_shown(path)}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{_shown(path)}: is a folder, an experiment file (YAML) is needed") from None
+    except RecursionError:
+        raise UserError(f"{_shown(path)}: not readable as YAML: nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

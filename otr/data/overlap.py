@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 
 from otr.command.stage import Stage
 from otr.errors import UserError
-from otr.files import Row, read_jsonl, write_json, write_text
+from otr.files import Row, read_jsonl, write_record, write_text
+from otr.integrity import checked
 
 N = 13
 """Words in a row; the usual number."""
@@ -298,12 +299,12 @@ def main(arguments: list[str] | None = None) -> None:
         _check("--dataset", options.dataset, list(experiment.datasets))
         for name in names:
             _check("--benchmarks", name, list(experiment.benchmarks))
-        problems = {name: list(read_jsonl(options.problems / name / "problems.jsonl")) for name in names}
-        found = overlap(training_rows(options.train), problems)
+        problems = {name: list(read_jsonl(checked(options.problems / name / "problems.jsonl"))) for name in names}
+        found = overlap(training_rows(checked(options.train)), problems)
         report: dict[str, Any] = {"experiment": experiment.name, "dataset": options.dataset} | found
         for name, part in report["benchmarks"].items():
             report["benchmarks"][name] = {"label": experiment.benchmarks[name].label} | part
-        write_json(options.out, report)
+        write_record(options.out, report)
         write_text(options.out.with_suffix(".md"), markdown(report))
         totals: Counter[str] = Counter()
         for part in report["benchmarks"].values():

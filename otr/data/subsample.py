@@ -30,7 +30,8 @@ from otr.data.response import worked_solution
 from otr.data.rows import boolean, column, text, unseen
 from otr.data.sources import Folders, stream_rows
 from otr.errors import UserError
-from otr.files import Row, replacing, sha256, write_json
+from otr.files import Row, replacing, write_record
+from otr.integrity import hashes
 from otr.machine import memory
 
 CountTokens = Callable[[list[str]], list[int]]
@@ -246,7 +247,7 @@ def _write(file: Path, batches: Iterable[list[Row]], source_ids: bool) -> list[i
 def _describe(folder: Path, summary: dict[str, Any], title: str) -> None:
     from otr.figures.plots import length_histogram
 
-    write_json(folder / "summary.json", summary | {"sha256": sha256(folder / "train.parquet")})
+    write_record(folder / "summary.json", summary | hashes(folder / "train.parquet"))
     length_histogram(summary, title, folder / "lengths.png")
 
 

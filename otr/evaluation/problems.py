@@ -6,7 +6,8 @@ The problem is what is asked, options and all; what the judge needs stands besid
 
 `otr problems` writes problems.jsonl and, beside it, demonstrations.jsonl: the worked examples
 that the base protocol puts in front ({"problem", "solution"}; no lines for a 0-shot benchmark), and unread.jsonl: the
-gold answers that cannot be read to their end ({"id", "gold"}), for which only the same text is right.
+gold answers that cannot be read to their end ({"id", "gold"}), for which only the same text is right. summary.json
+holds the digests of the first two.
 """
 
 from pathlib import Path
@@ -21,7 +22,8 @@ from otr.data.sources import Folders, load_rows, needed_columns
 from otr.errors import UserError
 from otr.evaluation.math import verdicts
 from otr.evaluation.math.gold import Gold, read_gold
-from otr.files import Row, replacing, write_jsonl
+from otr.files import Row, replacing, write_jsonl, write_record
+from otr.integrity import hashes
 
 
 def problems(benchmark: config.Benchmark, folders: Folders) -> list[Row]:
@@ -117,6 +119,9 @@ def main(arguments: list[str] | None = None) -> None:
             write_jsonl(folder / "problems.jsonl", found)
             write_jsonl(folder / "demonstrations.jsonl", shots)
             write_jsonl(folder / "unread.jsonl", unread)
+            counts = {"problems": len(found), "demonstrations": len(shots)}
+            digests = hashes(folder / "problems.jsonl", folder / "demonstrations.jsonl")
+            write_record(folder / "summary.json", {"benchmark": options.benchmark} | counts | digests)
         for row in unread:
             say(f"problem {row['id']}: gold answer not read to its end, only its text is right: {row['gold'][:100]}")
         stage.done(f"problems {options.benchmark}: {len(found)} problems, {len(shots)} demonstrations")

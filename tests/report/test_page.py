@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from otr.errors import UserError
-from otr.files import read_json, write_text
+from otr.files import read_json, write_record, write_text
 from otr.report import evidence
 from otr.report.__main__ import main
 from otr.report.page import render
@@ -133,7 +133,7 @@ def test_optional_keys_may_be_missing(tree: Tree) -> None:
     path = tree.folder / "eval" / tree.model / "otr" / tree.benchmarks[0] / "score.json"
     score = read_json(path)
     kept = ("experiment", "model", "run", "benchmark", "score", "problems", "samples", "protocol", "provenance")
-    write_text(path, json.dumps({key: score[key] for key in kept} | {"standard_error": None, "details": None}))
+    write_record(path, {key: score[key] for key in kept} | {"standard_error": None, "details": None})
     assert "OTR, " in page_of(tree)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from otr.config.tables import ColumnGroup, TableLayout
-from otr.files import write_json
+from otr.files import write_record
 from otr.tables.footnotes import provenance
 from otr.tables.scores import read_scores
 from otr.tables.table import Table, build
@@ -75,7 +75,7 @@ class Example:
             "protocol": NATURAL if run == "base" else CHAT,
         }
         whole = PROVENANCE | changes.pop("provenance", {})
-        write_json(self.path(model, run, benchmark), usual | {"provenance": whole} | changes)
+        write_record(self.path(model, run, benchmark), usual | {"provenance": whole} | changes)
 
     def write_all(self, **changes: Any) -> None:
         for model, run in VALUES:

@@ -15,6 +15,21 @@ def test_scores_alike(example: Any) -> None:
     ]
 
 
+def test_settings_and_rows_are_told_by_their_digests(example: Any) -> None:
+    digests = {"experiment_sha256": "ab" * 32, "problems_sha256": "cd" * 32}
+    example.write_all(provenance=digests)
+    for model in ("small", "large"):
+        for benchmark in ("sums", "products"):
+            example.write(model, "otr", benchmark, provenance=digests | {"training_rows_sha256": "ef" * 32})
+    assert example.provenance()[:3] == [
+        "Experiment: tiny, settings abababababab",
+        "Training rows: efefefefefef",
+        "Problems: sums cdcdcdcdcdcd, products cdcdcdcdcdcd",
+    ]
+    example.write("small", "sft", "sums", provenance=digests | {"experiment_sha256": "00" * 32})
+    assert "settings abababababab (11 of 12 scores); 000000000000 (1 of 12" in example.provenance()[0]
+
+
 def test_no_paths_and_no_long_texts(example: Any) -> None:
     text = "\n".join(example.provenance())
     assert "/home" not in text and str(example.results) not in text and "Question" not in text

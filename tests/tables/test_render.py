@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otr.config import load
-from otr.files import write_json
+from otr.files import write_record
 from otr.tables import paper
 from otr.tables.marks import Cell
 from otr.tables.render import comma_separated, latex, markdown, render, write
@@ -145,7 +145,7 @@ def test_the_command_draws_what_is_scored_so_far(tmp_path: Path) -> None:
     place = {"model": layout.models[0], "run": layout.rows[1], "benchmark": layout.columns[0].benchmarks[0]}
     numbers = {"metric": "mean@4", "score": 62.5, "standard_error": 2.0, "problems": 64, "samples": 256}
     whole = {"experiment": "micro", **place, **numbers, "protocol": {}, "provenance": {"commit": "95a5834"}}
-    write_json(tmp_path.joinpath("results", "micro", "eval", *place.values(), "score.json"), whole)
+    write_record(tmp_path.joinpath("results", "micro", "eval", *place.values(), "score.json"), whole)
     options = ("--experiment", MICRO, "--table", "table1", "--results", tmp_path / "results", "--out", tmp_path / "out")
     started = time.monotonic()
     done = run(*options)

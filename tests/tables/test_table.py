@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otr.errors import UserError
+from otr.files import write_jsonl, write_record
+from otr.integrity import hashes
 from otr.tables.marks import Cell
 from otr.tables.scores import Score, average, read_scores, two_decimals
 from otr.tables.table import Table, build
@@ -96,8 +98,7 @@ def test_without_a_base_there_is_no_dagger(example: Any) -> None:
 )
 def test_a_bad_score_file_is_named(example: Any, change: dict[str, Any], message: str) -> None:
     path = example.path("small", "sft", "sums")
-    whole = json.loads(path.read_text()) | change
-    path.write_text(json.dumps(whole))
+    write_record(path, json.loads(path.read_text()) | change)
     with pytest.raises(UserError, match=message) as caught:
         example.table()
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
@@ -107,7 +108,28 @@ def test_a_bad_score_file_is_named(example: Any, change: dict[str, Any], message
 def test_a_score_file_that_is_no_object_is_refused(example: Any, content: str) -> None:
     path = example.path("small", "sft", "sums")
     path.write_text(content)
-    with pytest.raises(UserError, match="JSON"):
+    with pytest.raises(UserError, match="score.json: (damaged, not JSON|was edited or damaged)"):
+        example.table()
+
+
+def test_an_edited_score_is_refused(example: Any) -> None:
+    path = example.path("small", "sft", "sums")
+    text = path.read_text()
+    assert '"samples": 200' in text
+    path.write_text(text.replace('"samples": 200', '"samples": 400'))
+    with pytest.raises(UserError, match="score.json: was edited or damaged"):
+        example.table()
+
+
+def test_a_score_whose_verdicts_are_others_is_refused(example: Any) -> None:
+    """Emptied, for one."""
+    path = example.path("small", "sft", "sums")
+    verdicts = path.with_name("verdicts.jsonl.gz")
+    write_jsonl(verdicts, [{"problem": "0", "correct": True}])
+    write_record(path, json.loads(path.read_text()) | hashes(verdicts))
+    assert example.table()
+    verdicts.write_bytes(b"")
+    with pytest.raises(UserError, match="verdicts.jsonl.gz: was damaged or changed .it is not what score.json says"):
         example.table()
 
 

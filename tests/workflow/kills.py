@@ -188,7 +188,7 @@ class Disturbed:
             if not started and json.loads(record.read_text()).get("endtime") and output.exists():
                 self.finished.setdefault(str(output), output.stat().st_mtime_ns)
         for store in self.results.glob("*/eval/*/*/.store/*"):
-            lines = sum(file.read_bytes().count(b"\n") for file in store.glob("*.jsonl"))
+            lines = sum(file.read_bytes().count(b"\n") for file in store.glob("*.lines"))
             self.kept[store.parents[1] / store.name] = lines
 
     def _check_finished(self) -> None:

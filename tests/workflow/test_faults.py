@@ -15,13 +15,17 @@ TARGET = "results/table1.md"
 RUN = "results/micro/eval/small/sft"
 
 
+def said(run: subprocess.CompletedProcess[str]) -> str:
+    return run.stdout + run.stderr
+
+
 @pytest.fixture
 def table(finished: Checkout) -> bytes:
     return (finished.folder / TARGET).read_bytes()
 
 
 def test_a_deleted_intermediate_is_made_again(finished: Checkout, table: bytes) -> None:
-    """And nothing else is; completions come from their store."""
+    """And nothing else is; completions are taken over from the kept file."""
     for file in (f"{RUN}/sums/samples.jsonl.gz", f"{RUN}/sums/score.json", "results/micro/tables/table1.md", TARGET):
         (finished.folder / file).unlink()
     assert set(finished.planned(TARGET)) == {"sample_all", "grade_all", "table", "selected_table"}
@@ -36,26 +40,26 @@ def test_damaged_completions_are_refused(finished: Checkout, table: bytes, damag
     """Cut in the middle, or well-formed but not what was sampled."""
     samples = finished.folder / RUN / "sums/samples.jsonl.gz"
     whole = samples.read_bytes()
-    samples.unlink()  # the store is a second name of the same file
+    samples.unlink()  # the kept file is a second name of the same one
     better = gzip.decompress(whole).replace(b'"completion": "', b'"completion": "\\\\boxed{1} ')
     samples.write_bytes(whole[:-40] if damage == "cut" else gzip.compress(better))
     run = finished.snakemake("--cores", "2", TARGET)
     assert run.returncode != 0
-    assert "samples.jsonl.gz: is not the file that sampling.json describes; delete" in run.stdout + run.stderr
-    shutil.rmtree(samples.parent)  # as the message says
-    assert finished.snakemake("--cores", "2", TARGET).returncode == 0
+    assert "samples.jsonl.gz: was damaged or changed (it is not what sampling.json says); delete it" in said(run)
+    samples.unlink()  # as the message says
+    run = finished.snakemake("--cores", "2", TARGET)
+    assert run.returncode == 0 and "all completions are there already" in said(run)
     assert (finished.folder / TARGET).read_bytes() == table
 
 
 def test_cut_weights_are_one_error(finished: Checkout) -> None:
-    """An engine that cannot start."""
+    """They are not even loaded."""
     weights = finished.folder / "results/micro/train/small/sft/checkpoint/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
     run = finished.snakemake("--cores", "2", TARGET, "--forcerun", "sample_all", "--until", "sample_all")
-    output = run.stdout + run.stderr
     assert run.returncode != 0
-    errors = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert errors and all("log" in line or "checkpoint" in line for line in errors), output
+    errors = {line for line in said(run).splitlines() if line.startswith("error: ")}
+    assert len(errors) == 1 and "train/small/sft/checkpoint: was damaged or changed" in errors.pop(), said(run)
 
 
 def test_a_second_call_at_once_is_refused(finished: Checkout, table: bytes) -> None:

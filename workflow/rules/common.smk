@@ -26,6 +26,10 @@ except UserError as error:
 
 RESULTS = f"results/{experiment.name}"
 
+# What a command is told of this machine (EXPERIMENT, machine.data, ...) stands in its text and in no `params`: Snakemake
+# compares those, and another folder or engine must redo nothing. Content decides: params hold settings and digests.
+UNSANDBOXED = "--allow-unsandboxed" if machine.allow_unsandboxed else ""
+
 # `gpu` is a limit only if the workflow has one: on a cluster the scheduler hands out devices. A cluster's jobs read the
 # workflow again (they alone are no main process) and must find the same numbers.
 CLUSTER = not workflow.is_main_process or workflow.nodes is not None

@@ -31,16 +31,15 @@ rule subset:
     conda:
         ENVIRONMENT
     params:
-        experiment=EXPERIMENT,
         settings=lambda w: experiment.datasets[w.dataset].model_dump(mode="json"),
         seed=experiment.seed,
-        data=machine.data,
+        rows=lambda w: preflight.content(machine, experiment.datasets[w.dataset].source),
         out=subpath(output.train, parent=True),
     message:
         "choosing the training subset {wildcards.dataset}"
     shell:
-        "python -m otr.data.subsample --experiment {params.experiment} --dataset {wildcards.dataset}"
-        " --data {params.data:q} --generated {input.generated} --tokenizer {input.tokenizer} --out {params.out}"
+        "python -m otr.data.subsample --experiment {EXPERIMENT:q} --dataset {wildcards.dataset}"
+        " --data {machine.data:q} --generated {input.generated} --tokenizer {input.tokenizer} --out {params.out}"
         " --log {log}"
 
 
@@ -53,23 +52,27 @@ rule problems:
     output:
         problems=f"{RESULTS}/problems/{{benchmark}}/problems.jsonl",
         demonstrations=f"{RESULTS}/problems/{{benchmark}}/demonstrations.jsonl",
+        summary=f"{RESULTS}/problems/{{benchmark}}/summary.json",
     log:
         f"{RESULTS}/logs/problems-{{benchmark}}.log",
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        experiment=EXPERIMENT,
         settings=lambda w: experiment.benchmarks[w.benchmark].model_dump(
             mode="json", exclude={"label", "instruction", "samples", "max_tokens", "suite"}
         ),
-        data=machine.data,
+        rows=lambda w: preflight.content(
+            machine,
+            experiment.benchmarks[w.benchmark].source,
+            experiment.benchmarks[w.benchmark].few_shot and experiment.benchmarks[w.benchmark].few_shot.source,
+        ),
         out=subpath(output.problems, parent=True),
     message:
         "reading the problems of {wildcards.benchmark}"
     shell:
-        "python -m otr.evaluation.problems --experiment {params.experiment} --benchmark {wildcards.benchmark}"
-        " --data {params.data:q} --generated {input.generated} --out {params.out} --log {log}"
+        "python -m otr.evaluation.problems --experiment {EXPERIMENT:q} --benchmark {wildcards.benchmark}"
+        " --data {machine.data:q} --generated {input.generated} --out {params.out} --log {log}"
 
 
 # Every benchmark of a table, against every data set that a run of a table is trained on.
@@ -100,12 +103,11 @@ rule overlap:
     resources:
         mem_mb=2500,
     params:
-        experiment=EXPERIMENT,
         benchmarks=ASKED,
         labels=[experiment.benchmarks[name].label for name in ASKED],
         problems=lambda w, input: Path(input.problems[0]).parents[1],
     message:
         "looking for test problems in the training subset {wildcards.dataset}"
     shell:
-        "python -m otr.data.overlap --experiment {params.experiment} --dataset {wildcards.dataset} --train {input.train}"
+        "python -m otr.data.overlap --experiment {EXPERIMENT:q} --dataset {wildcards.dataset} --train {input.train}"
         " --problems {params.problems} --benchmarks {params.benchmarks} --out {output.report} --log {log}"

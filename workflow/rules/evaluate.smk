@@ -41,18 +41,16 @@ for suite, suite_benchmarks in experiment.suites().items():
             # Of no effect on completions; a resource, so that another number redoes nothing.
             engines=experiment.engines.get(suite, 1),
         params:
-            experiment=EXPERIMENT,
             benchmarks=suite_benchmarks,
             settings=lambda w, benchmarks=suite_benchmarks: experiment.sampling_settings(w.run, benchmarks),
-            engine=machine.engine,
             problems=lambda w, input: Path(input.problems[0]).parents[1],
             out=lambda w, output: Path(output.samples[0]).parents[1],
         message:
             "sampling completions of {wildcards.model} {wildcards.run}"
         shell:
-            "python -m otr.evaluation.sample --experiment {params.experiment} --model {wildcards.model}"
+            "python -m otr.evaluation.sample --experiment {EXPERIMENT:q} --model {wildcards.model}"
             " --run {wildcards.run} --benchmarks {params.benchmarks} --checkpoint {input.checkpoint}"
-            " --problems {params.problems} --engine {params.engine} --engines {resources.engines} --out {params.out} --log {log}"
+            " --problems {params.problems} --engine {machine.engine} --engines {resources.engines} --out {params.out} --log {log}"
 
     for kind, judge in JUDGES.items():
         judged = [name for name in suite_benchmarks if experiment.benchmarks[name].kind == kind]
@@ -76,14 +74,12 @@ for suite, suite_benchmarks in experiment.suites().items():
                 ENVIRONMENT
             params:
                 module=f"otr.evaluation.{kind}",
-                experiment=EXPERIMENT,
                 benchmarks=judged,
                 problems=lambda w, input: Path(input.problems[0]).parents[1],
                 evaluation=lambda w, output: Path(output.scores[0]).parents[1],
-                unsandboxed="--allow-unsandboxed" if kind == "code" and machine.allow_unsandboxed else "",
             message:
                 "judging the completions of {wildcards.model} {wildcards.run}"
             shell:
-                "python -m {params.module} --experiment {params.experiment} --model {wildcards.model}"
+                "python -m {params.module} --experiment {EXPERIMENT:q} --model {wildcards.model}"
                 " --run {wildcards.run} --benchmarks {params.benchmarks} --problems {params.problems}"
-                " --evaluation {params.evaluation} --workers {threads} {params.unsandboxed} --log {log}"
+                " --evaluation {params.evaluation} --workers {threads} {UNSANDBOXED} --log {log}"

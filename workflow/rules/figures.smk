@@ -15,14 +15,13 @@ rule figure2:
     conda:
         ENVIRONMENT
     params:
-        experiment=EXPERIMENT,
         layout=experiment.figure2 and experiment.figure2.model_dump(mode="json"),
         labels=experiment.labels(),
         out=subpath(output.png, parent=True),
     message:
         "drawing figure 2"
     shell:
-        "python -m otr.tables figure2 --experiment {params.experiment} --results results --out {params.out} 2> {log}"
+        "python -m otr.tables figure2 --experiment {EXPERIMENT:q} --results results --out {params.out} 2> {log}"
 
 
 rule selected_figure:

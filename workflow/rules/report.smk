@@ -15,12 +15,10 @@ rule report:
     localrule: True
     conda:
         ENVIRONMENT
-    params:
-        experiment=EXPERIMENT,
     message:
         "writing the report"
     shell:
-        "python -m otr.report --experiment {params.experiment} --results results --out {output} --log {log}"
+        "python -m otr.report --experiment {EXPERIMENT:q} --results results --out {output} --log {log}"
 
 
 rule selected_report:

@@ -16,14 +16,13 @@ rule table:
     conda:
         ENVIRONMENT
     params:
-        experiment=EXPERIMENT,
         layout=lambda w: experiment.tables[w.table].model_dump(mode="json"),
         labels=experiment.labels(),
         out=subpath(output.markdown, parent=True),
     message:
         "drawing {wildcards.table}"
     shell:
-        "python -m otr.tables --experiment {params.experiment} --table {wildcards.table} --results results"
+        "python -m otr.tables --experiment {EXPERIMENT:q} --table {wildcards.table} --results results"
         " --out {params.out} 2> {log}"
 
 
@@ -40,14 +39,13 @@ rule comparison:
     conda:
         ENVIRONMENT
     params:
-        experiment=EXPERIMENT,
         tables={name: layout.model_dump(mode="json") for name, layout in experiment.tables.items()},
         labels=experiment.labels(),
         out=subpath(output.markdown, parent=True),
     message:
         "comparing with the published tables"
     shell:
-        "python -m otr.tables comparison --experiment {params.experiment} --results results --out {params.out} 2> {log}"
+        "python -m otr.tables comparison --experiment {EXPERIMENT:q} --results results --out {params.out} 2> {log}"
 
 
 rule selected_comparison:

@@ -24,14 +24,13 @@ rule base:
         # Where a copy lies decides nothing: a resource, so that another place redoes nothing.
         weights=lambda w: machine.weights.get(experiment.models[w.model].hub, ""),
     params:
-        experiment=EXPERIMENT,
         settings=lambda w: experiment.models[w.model].model_dump(mode="json", exclude={"label", "gpus", "memory_gb"}),
+        content=lambda w: preflight.weights(machine, experiment.models[w.model]),
         seed=experiment.seed,
-        models=machine.models,
     message:
         "making the base checkpoint of {wildcards.model}"
     shell:
-        "python -m otr.models --experiment {params.experiment} --model {wildcards.model} --models {params.models:q}"
+        "python -m otr.models --experiment {EXPERIMENT:q} --model {wildcards.model} --models {machine.models:q}"
         " --weights {resources.weights:q}"
         " --generated {input.generated} --out {output.checkpoint} --log {log}"
 
@@ -53,16 +52,14 @@ rule train:
     resources:
         gpu=lambda w: min(experiment.models[w.model].gpus, GPUS),
         mem_mb=memory,
-        track=machine.track,  # a resource, so that another one retrains nothing
     params:
-        experiment=EXPERIMENT,
         method=lambda w: experiment.method(w.tuned).settings(),
-        recipe=lambda w: experiment.recipe(w.tuned).model_dump(mode="json"),
+        recipe=lambda w: experiment.recipe(w.tuned).deciding(),
         seed=lambda w: experiment.training_seed(w.tuned),
         out=subpath(output.run, parent=True),
     message:
         "training {wildcards.model} with {wildcards.tuned}"
     shell:
-        "python -m otr.train --experiment {params.experiment} --model {wildcards.model} --run {wildcards.tuned}"
+        "python -m otr.train --experiment {EXPERIMENT:q} --model {wildcards.model} --run {wildcards.tuned}"
         " --base {input.base} --data {input.data} --out {params.out} --gpus {resources.gpu}"
-        " --track {resources.track} --log {log}"
+        " --track {machine.track} --log {log}"

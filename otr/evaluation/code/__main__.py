@@ -123,7 +123,6 @@ def main(arguments: list[str] | None = None) -> None:
     stage = Stage("otr grade-code", __doc__)
     add_options(stage)
     stage.add("--workers", type=int, default=os.cpu_count() or 1, help="programs under test at a time (default: cores)")
-    stage.add("--allow-unsandboxed", action="store_true", help="without a sandbox where none works on this machine")
     with stage.run(arguments) as (experiment, options):
         # Of the judges alone: numpy's memory for the threads of many cores would count against evalplus's limit.
         os.environ["OPENBLAS_NUM_THREADS"] = "1"

@@ -14,7 +14,8 @@ from otr.evaluation.code.__main__ import main
 from otr.evaluation.code.sandbox.sandbox import choose
 from otr.evaluation.code.verdicts import Task, judge, with_types
 from otr.evaluation.problems import main as make_problems
-from otr.files import read_json, read_jsonl, sha256, write_json, write_jsonl
+from otr.files import read_json, read_jsonl, write_jsonl, write_record
+from otr.integrity import hashes
 
 MICRO = config.experiment_file("micro")
 SQUARES = {
@@ -161,8 +162,8 @@ def sampled(generated: Path, tmp_path: Path) -> Path:
         )
         decoding = {"temperature": 0.7, "top_p": 0.8, "max_tokens": 96, "stop_ids": [0], "stop_texts": []}
         sampling = {"decoding": decoding, "dtype": "float32", "engine": {"name": "transformers"}}
-        sampling |= {"example_prompt": rows[0]["problem"], "checkpoint_sha256": "0", "samples_sha256": sha256(samples)}
-        write_json(samples.parent / "sampling.json", sampling)
+        sampling |= {"example_prompt": rows[0]["problem"], "checkpoint_sha256": "0"}
+        write_record(samples.parent / "sampling.json", sampling | hashes(samples))
     return tmp_path
 
 
