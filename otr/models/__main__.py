@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     stage = Stage("otr base", __doc__)
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--models", type=Path, default=Path("models"), help="folder of relative model paths")
-    stage.add("--weights", help="a local copy of the hub model: a checkpoint folder or a GGUF file")
+    stage.add("--weights", nargs="?", help="a local copy of the hub model: a checkpoint folder or a GGUF file")
     stage.add("--generated", type=Path, nargs="?", help="folder of the generator's files, for a pre-trained model")
     stage.add("--out", required=True, type=Path, help="the checkpoint folder to make")
     with stage.run(arguments) as (experiment, options):
