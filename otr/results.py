@@ -1,47 +1,185 @@
-"""What an experiment's results tree holds so far, in the order of the experiment file.
+"""The one owner of the results tree: where each file of an experiment lies, and what the files between stages hold.
 
-In: `<results>/<experiment>/` as results/README.md describes it, finished or not. Out: rows for the page, e.g. a score
+    paths = Paths(Path("results"), "micro")
+    paths.score(Cell("small", "otr", "stories"))     results/micro/eval/small/otr/stories/score.json
+    ScoreFile.read(path).score                       29.5, checked: a number from 0 to 100
 
-    {"model": "small", "run": "otr", "benchmark": "stories", "metric": "mean@4", "score": 29.5, "standard_error": 4.37,
-     "problems": 100, "samples": 400, "details": {"truncated": 0.0, "no_answer": 0.0}, ...}
-
-A file that is not there yet leaves its row out; one that is damaged raises UserError with its name.
+`Tree` walks a finished or unfinished tree in the order of the experiment file. A file that is not there yet is left
+out. One that is damaged, or that lacks a key, raises UserError with its name.
 """
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Self
 
-from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from otr.config import BASE_RUN, BASE_TUNED_RUN, Cell, Experiment
+from otr.errors import UserError
 from otr.files import Row, read_jsonl, read_record
 from otr.integrity import checked
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
 
-@dataclass(frozen=True)
-class Cell:
-    """One benchmark of one run."""
 
+class Paths:
+    """Where the files of one experiment lie, whether they are there or not."""
+
+    def __init__(self, results: Path | str, experiment: str) -> None:
+        self.folder = Path(results) / experiment
+
+    def subset(self, dataset: str) -> Path:
+        return self.folder / "data" / dataset / "train.parquet"
+
+    def summary(self, dataset: str) -> Path:
+        return self.folder / "data" / dataset / "summary.json"
+
+    def problems(self, benchmark: str) -> Path:
+        return self.folder / "problems" / benchmark / "problems.jsonl"
+
+    def demonstrations(self, benchmark: str) -> Path:
+        return self.folder / "problems" / benchmark / "demonstrations.jsonl"
+
+    def training(self, model: str, run: str) -> Path:
+        """The folder of a run; of the base model it holds the checkpoint that all others start from."""
+        return self.folder / "train" / model / run
+
+    def checkpoint(self, model: str, run: str) -> Path:
+        return self.training(model, run) / "checkpoint"
+
+    def metrics(self, model: str, run: str) -> Path:
+        return self.training(model, run) / "metrics.jsonl"
+
+    def run(self, model: str, run: str) -> Path:
+        return self.training(model, run) / "run.json"
+
+    def evaluation(self, cell: Cell) -> Path:
+        """The folder of one benchmark of one run."""
+        return self.folder / "eval" / cell.model / cell.run / cell.benchmark
+
+    def samples(self, cell: Cell) -> Path:
+        return self.evaluation(cell) / "samples.jsonl.gz"
+
+    def sampling(self, cell: Cell) -> Path:
+        return self.evaluation(cell) / "sampling.json"
+
+    def verdicts(self, cell: Cell) -> Path:
+        return self.evaluation(cell) / "verdicts.jsonl.gz"
+
+    def score(self, cell: Cell) -> Path:
+        return self.evaluation(cell) / "score.json"
+
+
+class Record(BaseModel):
+    """A JSON file of the tree with its own checksum. Keys beyond the named ones are kept, as a later version may
+    write more."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """UserError names the file, the first bad key and what was found there."""
+        try:
+            return cls.model_validate(read_record(path))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"]))
+            found = "is missing" if first["type"] == "missing" else f"found {first['input']!r}"
+            raise UserError(f"{path}: {key}: {found}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+    @classmethod
+    def found(cls, path: Path) -> Self | None:
+        """As `read`; None while the file is not there."""
+        return cls.read(path) if path.exists() else None
+
+
+class ScoreFile(Record):
+    """score.json: what a benchmark's grading came to."""
+
+    experiment: str
     model: str
     run: str
     benchmark: str
+    metric: str = ""
+    """mean@4, pass@1, exact match."""
+    score: Percent
+    """Unrounded."""
+    score_rounded: Percent | None = None
+    """As the paper rounds."""
+    standard_error: Percent | None = None
+    interval: Annotated[tuple[Percent, Percent], Field(strict=False)] | None = None
+    """95 %, in percent."""
+    problems: Count
+    samples: Count
+    """Completions over all problems."""
+    details: dict[str, Any] = {}
+    """What only this kind of grading counts."""
+    protocol: dict[str, Any]
+    """How completions were asked for, as it took effect."""
+    example_prompt: str = ""
+    provenance: dict[str, Any]
 
     @property
-    def name(self) -> str:
-        return f"{self.model}/{self.run}/{self.benchmark}"
+    def cell(self) -> Cell:
+        return Cell(self.model, self.run, self.benchmark)
 
 
-class Tree:
-    """The results of one experiment."""
+class Drawn(Record):
+    """What the last call of the sampling stage added to a benchmark's completions."""
+
+    completions: Count = 0
+    tokens: Count = 0
+    seconds_of_all_benchmarks: Seconds = 0.0
+    """The benchmarks of a run share their engines, and so the time."""
+    engines: Count = 1
+
+
+class SamplingFile(Record):
+    """sampling.json: how a benchmark's completions were made."""
+
+    engine: str = ""
+    dtype: str = ""
+    decoding: dict[str, Any] = {}
+    engine_seconds: Seconds | None = None
+    """To start the engine."""
+    drawn_now: Drawn | None = None
+    checkpoint_sha256: str = ""
+    samples_sha256: str = ""
+    example_prompt: str = ""
+
+
+class RunFile(Record):
+    """run.json of a training (`steps` and what follows are None for a base model)."""
+
+    model: str
+    run: str
+    method: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    steps: Count | None = None
+    examples: Count | None = None
+    dropped_over_length: Count | None = None
+    trained_tokens: Count | None = None
+    seconds: Seconds | None = None
+    tokens_per_second: Seconds | None = None
+    teraflops_a_rank: Seconds | None = None
+    peak_memory_gb: Seconds | None = None
+    ranks: Count | None = None
+    device: str | None = None
+
+
+class Tree(Paths):
+    """The results of one experiment that are there so far."""
 
     def __init__(self, results: Path, experiment: Experiment) -> None:
+        super().__init__(results, experiment.name)
         self.experiment = experiment
-        self.folder = results / experiment.name
 
     def expected(self) -> list[Cell]:
         """Every cell that a table of the experiment shows, each once."""
-        names = dict.fromkeys(name for table in self.experiment.tables for name in self.experiment.cells(table))
-        return [Cell(*name.split("/")) for name in names]
+        return list(dict.fromkeys(cell for table in self.experiment.tables for cell in self.experiment.cells(table)))
 
     def runs(self) -> list[str]:
         """The runs that a table shows or that have results, as the experiment file orders its methods."""
@@ -60,30 +198,27 @@ class Tree:
 
         return sorted(dict.fromkeys([*self.expected(), *scored]), key=place)
 
-    def path(self, cell: Cell, name: str) -> Path:
-        return self.folder / "eval" / cell.model / cell.run / cell.benchmark / name
+    def scores(self) -> dict[Cell, ScoreFile]:
+        return {cell: found for cell in self.cells() if (found := ScoreFile.found(self.score(cell)))}
 
-    def read(self, cell: Cell, name: str) -> Row | None:
-        """score.json or sampling.json of a cell; None while it is not there."""
-        path = self.path(cell, name)
-        return read_record(path) if path.exists() else None
+    def samplings(self) -> dict[Cell, SamplingFile]:
+        return {cell: found for cell in self.cells() if (found := SamplingFile.found(self.sampling(cell)))}
 
-    def trainings(self) -> list[Row]:
+    def trainings(self) -> list[RunFile]:
         """run.json of every model and run that has one, base models too."""
-        paths = [self.folder / "train" / m / r / "run.json" for m in self.experiment.models for r in self.runs()]
-        return [read_record(path) for path in paths if path.exists()]
+        places = ((model, run) for model in self.experiment.models for run in self.runs())
+        return [found for place in places if (found := RunFile.found(self.run(*place)))]
 
-    def metrics(self, model: str, run: str) -> list[Row]:
+    def steps(self, model: str, run: str) -> list[Row]:
         """metrics.jsonl of a training; of one that still runs, the steps so far. Empty where there is none."""
-        folder = self.folder / "train" / model / run
-        for path in (folder / "metrics.jsonl", folder / ".resume" / "metrics.jsonl"):
+        for path in (self.metrics(model, run), self.training(model, run) / ".resume" / "metrics.jsonl"):
             if path.exists():
                 return list(read_jsonl(checked(path)))
         return []
 
     def subsets(self) -> dict[str, Row]:
         """summary.json of every training subset, by data set."""
-        paths = {name: self.folder / "data" / name / "summary.json" for name in self.experiment.datasets}
+        paths = {name: self.summary(name) for name in self.experiment.datasets}
         return {name: read_record(path) for name, path in paths.items() if path.exists()}
 
     def overlaps(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otr.errors import UserError
-from otr.files import read_jsonl, write_json, write_jsonl, write_text
+from otr.files import read_jsonl, write_json, write_jsonl, write_record, write_text
 from otr.show.__main__ import main, show
 from otr.show.completions import Request
 from otr.show.style import Style
@@ -19,9 +19,12 @@ from otr.show.style import Style
 @pytest.fixture
 def cell(tmp_path: Path) -> Path:
     folder = tmp_path / "eval" / "small" / "otr" / "sums"
-    names = {"model": "small", "run": "otr", "benchmark": "sums", "metric": "mean@2"}
+    names = {"experiment": "tiny", "model": "small", "run": "otr", "benchmark": "sums", "metric": "mean@2"}
     figures = {"score": 25.0, "standard_error": 4.5, "problems": 2, "samples": 4, "details": {"truncated": 12.5}}
-    write_json(folder / "score.json", names | figures | {"protocol": {"top_p": 0.8}, "example_prompt": "1 + 1?"})
+    write_record(
+        folder / "score.json",
+        names | figures | {"protocol": {"top_p": 0.8}, "provenance": {}, "example_prompt": "1 + 1?"},
+    )
     asked = [{"problem": problem, "sample": sample} for problem in ("3", "4") for sample in (0, 1)]
     samples = [
         row
@@ -73,7 +76,7 @@ def other_run(cell: Path, run: str = "sft") -> Path:
     folder = cell.parent.parent / run / cell.name
     shutil.copytree(cell, folder)
     score = json.loads((cell / "score.json").read_text())
-    write_json(folder / "score.json", score | {"run": run})
+    write_record(folder / "score.json", score | {"run": run})
     verdicts = [
         row | {"correct": row["problem"] == "3", "answer": "7"} for row in read_jsonl(cell / "verdicts.jsonl.gz")
     ]

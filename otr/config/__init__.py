@@ -8,6 +8,7 @@ from otr.config.experiment import (
     GENERAL_SCORERS,
     MEMORY_AND_SPEED,
     Benchmark,
+    Cell,
     Dataset,
     Experiment,
     FewShot,
@@ -27,8 +28,8 @@ from otr.config.experiment import (
 from otr.config.reading import EXPERIMENTS, experiment_file, load, machine
 
 __all__ = [
-    "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "MEMORY_AND_SPEED", 
-    "Benchmark", "Block", "Dataset",
+    "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "MEMORY_AND_SPEED",
+    "Benchmark", "Block", "Cell", "Dataset",
     "Experiment", "FewShot", "Figure2", "Gold", "Lengths", "Machine", "Method", "Model", "Protocol",
     "Protocols", "Scorer", "Source", "Training", "experiment_file", "load", "machine", "sources",
 ]  # fmt: skip

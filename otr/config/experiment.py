@@ -8,7 +8,7 @@ Every block refuses unknown keys, so a typing error is reported and never ignore
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -388,6 +388,17 @@ class Figure2(Block):
         return list(dict.fromkeys(first + [(model, run) for model in self.b.models for run in self.b.runs]))
 
 
+class Cell(NamedTuple):
+    """One benchmark of one run of a model: what a score is of."""
+
+    model: str
+    run: str
+    benchmark: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
 class Experiment(Block):
     """Everything that decides a result. Machine settings (engine, folders) are in config.yaml instead."""
 
@@ -492,11 +503,11 @@ class Experiment(Block):
             **self.model_dump(mode="json", include={"seed", "sampling_dtype"}),
         }
 
-    def cells(self, table: str) -> list[str]:
-        """The results that a table needs, each as model/run/benchmark."""
+    def cells(self, table: str) -> list[Cell]:
+        """The results that a table needs."""
         layout = self.tables[table]
         runs = [run for row in layout.compared for run in self.runs(row)]
-        return [f"{model}/{run}/{name}" for model in layout.models for run in runs for name in layout.benchmarks]
+        return [Cell(model, run, name) for model in layout.models for run in runs for name in layout.benchmarks]
 
     def figure2_runs(self) -> list[tuple[str, str]]:
         """(model, run) of each training that Figure 2 shows: of a row that a table has, those of all seeds."""

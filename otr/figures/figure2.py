@@ -24,6 +24,7 @@ from otr.errors import UserError
 from otr.figures.plots import METHOD_COLOURS, save
 from otr.files import Row, read_jsonl
 from otr.integrity import checked
+from otr.results import Paths
 
 STYLES = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 2)), (0, (1, 3)))
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")
@@ -56,7 +57,7 @@ def read_metrics(results: Path, experiment: str, runs: Sequence[Run]) -> dict[Ru
     """The metrics of those runs that are finished. UserError when none is."""
     found = {}
     for model, run in runs:
-        file = results / experiment / "train" / model / run / "metrics.jsonl"
+        file = Paths(results, experiment).metrics(model, run)
         if file.exists():
             found[model, run] = list(read_jsonl(checked(file)))
     if not found:

@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from otr.config import BASE_RUN, Benchmark, Dataset, Experiment, Training
+from otr.config import BASE_RUN, Benchmark, Cell, Dataset, Experiment, Training
 from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
 from otr.evaluation.engine import SEQUENCES, WORKING_BYTES, cache_bytes, sequences
-from otr.files import Row, read_json
+from otr.files import Row
 from otr.machine.precision import computed_in
 from otr.plan.hardware import DISK_BYTES_A_SECOND, Hardware
+from otr.results import Paths, RunFile, SamplingFile
 
 STARTUP = 60.0
 """Seconds until a training job or a sampling engine works."""
@@ -127,7 +128,7 @@ class Plan:
     ) -> None:  # fmt: skip
         self.experiment = experiment
         self.hardware = hardware
-        self.root = results / experiment.name
+        self.tree = Paths(results, experiment.name)
         self._folders = folders
         self._models = models
         self.calibrate = calibrate
@@ -143,14 +144,14 @@ class Plan:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """(model, run) of every checkpoint that a table or figure needs."""
-        cells = [cell.split("/") for table in self.experiment.tables for cell in self.experiment.cells(table)]
-        return list(dict.fromkeys([(cell[0], cell[1]) for cell in cells] + self.experiment.figure2_runs()))
+        cells = [cell for table in self.experiment.tables for cell in self.experiment.cells(table)]
+        return list(dict.fromkeys([(cell.model, cell.run) for cell in cells] + self.experiment.figure2_runs()))
 
     @property
     def asked(self) -> list[tuple[str, str, str]]:
         """(model, run, suite) of every sampling job."""
         suite = {name: benchmark.suite for name, benchmark in self.experiment.benchmarks.items()}
-        cells = [cell.split("/") for table in self.experiment.tables for cell in self.experiment.cells(table)]
+        cells = [cell for table in self.experiment.tables for cell in self.experiment.cells(table)]
         return list(dict.fromkeys((model, run, suite[name]) for model, run, name in cells))
 
     @cached_property
@@ -167,13 +168,12 @@ class Plan:
     # What a job takes
 
     def _subset(self, name: str) -> Job:
-        folder = self.root / "data" / name
         tokens = sum(self.corpus(name).responses) + sum(self.corpus(name).prompts)
         return Job(
             "subset",
             name,
             Cost(core_hours=SUBSET_HOURS, host_gb=2.0, disk_gb=2 * tokens / 1e9),
-            _exist(folder, "summary.json"),
+            self.tree.summary(name).exists(),
         )
 
     def _base(self, model: str) -> Job:
@@ -185,7 +185,7 @@ class Plan:
             hours = 6 * parameters * tokens / core / 3600
         # A path is linked; the hub's weights are bfloat16, everything made here is float32.
         size = 0 if settings.path else (2 if settings.hub else 4) * parameters / 1e9
-        done = _exist(self.root / "train" / model / BASE_RUN, "run.json")
+        done = self.tree.run(model, BASE_RUN).exists()
         return Job("base", model, Cost(core_hours=hours, disk_gb=size), done)
 
     def _train(self, model: str, run: str) -> Job:
@@ -211,7 +211,7 @@ class Plan:
             "resumable_gb": 2 * resumable / 1e9,
             "write_seconds": resumable / DISK_BYTES_A_SECOND,
         }
-        done = _exist(self.root / "train" / model / run, "run.json")
+        done = self.tree.run(model, run).exists()
         # Every rank reads the whole model in float32 before it is spread; the first one gathers it to write it.
         host = (ranks * (4 * parameters / 1e9 + HOST_PROCESS_GB)) if self.hardware.is_gpu else 0.0
         cost = Cost(hours * ranks, 0.0, memory, host, final)
@@ -219,7 +219,7 @@ class Plan:
 
     def _evaluate(self, model: str, run: str, suite: str) -> Iterable[Job]:
         names = self.experiment.suites()[suite]
-        folders = [self.root / "eval" / model / run / name for name in names]
+        cells = {name: Cell(model, run, name) for name in names}
         completions = {name: self._completions(run, name) for name in names}
         tokens = {name: completions[name] * self._mean_tokens(model, run, name) for name in names}
         count, total = sum(completions.values()), sum(tokens.values())
@@ -231,7 +231,7 @@ class Plan:
         if not (self.calibrate and self._measured_decoding):  # whose rates hold all of a job's work
             seconds += 2 * self.parameters(model) * prompts / self._prefill_speed / engines
             seconds += longest * self._step_seconds(model, 1, longest)
-        done = all(_exist(folder, "sampling.json") for folder in folders)
+        done = all(self.tree.sampling(cell).exists() for cell in cells.values())
         detail: Row = {
             "model": model, "completions": count, "tokens": total, "rate": decoding.rate, "engines": engines,
             "hours": seconds / 3600, "sequences": decoding.sequences,
@@ -243,7 +243,7 @@ class Plan:
             judged = [name for name in names if self.experiment.benchmarks[name].kind == kind]
             if judged:
                 hours = sum(completions[name] for name in judged) * JUDGE_SECONDS[kind] / 3600
-                done = all(_exist(self.root / "eval" / model / run / name, "score.json") for name in judged)
+                done = all(self.tree.score(cells[name]).exists() for name in judged)
                 yield Job(f"judge {kind}", f"{model} {run} {suite}", Cost(core_hours=hours), done)
 
     # Training
@@ -286,16 +286,16 @@ class Plan:
         """Operations a second and rank of finished runs, by model."""
         found: dict[str, list[float]] = {}
         for model, run in self.pairs:
-            if (file := self.root / "train" / model / run / "run.json").exists() and run in self.experiment.tuned_runs:
-                done = read_json(file)
-                speed = self.flops(model, run).total / done["seconds"] / done["ranks"]
+            done = RunFile.found(self.tree.run(model, run)) if run in self.experiment.tuned_runs else None
+            if done and done.seconds and done.ranks:
+                speed = self.flops(model, run).total / done.seconds / done.ranks
                 found.setdefault(model, []).append(speed)
         return found
 
     def corpus(self, name: str) -> Corpus:
         """Lengths of a data set's examples: of the subset itself if it is there, else as its settings promise."""
         if name not in self._corpora:
-            file = self.root / "data" / name / "train.parquet"
+            file = self.tree.subset(name)
             dataset = self.experiment.datasets[name]
             self._corpora[name] = _measured_corpus(file) if file.exists() else _assumed_corpus(dataset)
             if not self._corpora[name].known:
@@ -343,11 +343,12 @@ class Plan:
 
     def measured_sampling(self, model: str, run: str, suite: str) -> tuple[float, float, float] | None:
         """Tokens, seconds of sampling (of all engines together) and seconds of starting, of a finished job."""
-        files = [self.root / "eval" / model / run / name / "sampling.json" for name in self.experiment.suites()[suite]]
-        rows = [read_json(file) for file in files if file.exists()]
-        drawn = [row["drawn_now"] for row in rows if row.get("drawn_now")]
-        tokens, seconds = sum(row["tokens"] for row in drawn), max((_seconds(row) for row in drawn), default=0.0)
-        return (tokens, seconds, rows[0].get("engine_seconds", 0.0)) if tokens and seconds else None
+        cells = [Cell(model, run, name) for name in self.experiment.suites()[suite]]
+        files = [found for cell in cells if (found := SamplingFile.found(self.tree.sampling(cell)))]
+        drawn = [file.drawn_now for file in files if file.drawn_now]
+        tokens = sum(part.tokens for part in drawn)
+        seconds = max((part.seconds_of_all_benchmarks * part.engines for part in drawn), default=0.0)
+        return (tokens, seconds, files[0].engine_seconds or 0.0) if tokens and seconds else None
 
     @property
     def _sampling_dtype(self) -> str:
@@ -373,7 +374,7 @@ class Plan:
         return self._counts[name]
 
     def _count(self, name: str, benchmark: Benchmark) -> int:
-        file = self.root / "problems" / name / "problems.jsonl"
+        file = self.tree.problems(name)
         if file.exists():
             return sum(1 for line in file.open(encoding="utf-8") if line.strip())
         source = benchmark.source
@@ -396,9 +397,9 @@ class Plan:
         like = [run] + [other for _, other in self.pairs if self._alike(other, run)]
         for other in dict.fromkeys(like):
             for candidate in dict.fromkeys([model, *self.experiment.models]):
-                file = self.root / "eval" / candidate / other / name / "sampling.json"
-                if file.exists() and (drawn := read_json(file).get("drawn_now")) and drawn["completions"]:
-                    return float(drawn["tokens"]) / float(drawn["completions"])
+                file = SamplingFile.found(self.tree.sampling(Cell(candidate, other, name)))
+                if file and file.drawn_now and file.drawn_now.completions:
+                    return file.drawn_now.tokens / file.drawn_now.completions
         limit = self._limit(run, name)
         if run in self.experiment.tuned_runs and self.experiment.benchmarks[name].kind == "math":
             found = self.corpus(self.experiment.recipe(run).dataset).responses
@@ -423,7 +424,7 @@ class Plan:
         if model not in self._shapes:
             from otr.models.shapes import shape
 
-            checkpoint = self.root / "train" / model / BASE_RUN / "checkpoint"
+            checkpoint = self.tree.checkpoint(model, BASE_RUN)
             self._shapes[model] = shape(self.experiment.models[model], self._models, checkpoint)
         return self._shapes[model]
 
@@ -438,15 +439,6 @@ class Plan:
 
 def _public(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
-
-
-def _exist(folder: Path, name: str) -> bool:
-    return (folder / name).exists()
-
-
-def _seconds(drawn: Row) -> float:
-    """A job's seconds stand in each of its benchmarks' files."""
-    return float(drawn.get("seconds_of_all_benchmarks", 0.0)) * int(drawn.get("engines", 1))
 
 
 def _measured_corpus(file: Path) -> Corpus:

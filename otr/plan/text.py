@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 
 from otr.config import BASE_TUNED_RUN
-from otr.files import read_json
 from otr.plan.hardware import BANDWIDTH_SHARE, DISK_BYTES_A_SECOND
 from otr.plan.jobs import (
     CHECKPOINT_SHARE,
@@ -18,6 +17,7 @@ from otr.plan.jobs import (
     Job,
     Plan,
 )
+from otr.results import RunFile
 
 STAGES = ("subset", "base", "train", "sample", "judge math", "judge code", "judge general")
 
@@ -110,16 +110,15 @@ def finished(plan: Plan) -> list[tuple[str, str, float, float]]:
     for job in plan.jobs:
         if not job.done or job.stage not in ("train", "sample"):
             continue
-        root = plan.root
         names = job.name.split(" ")
         if job.stage == "train":
-            folder = root / "train" / names[0] / names[1]
-            measured = read_json(folder / "run.json")
-            disk = sum(file.stat().st_size for file in (folder / "checkpoint").glob("*.safetensors")) / 1e9
+            measured = RunFile.read(plan.tree.run(names[0], names[1]))
+            weights = plan.tree.checkpoint(names[0], names[1]).glob("*.safetensors")
+            disk = sum(file.stat().st_size for file in weights) / 1e9
             seconds = (job.detail["hours"] * 3600) - plan.startup
             found += [
-                (job.name, "training, s", seconds, float(measured["seconds"])),
-                (job.name, "memory, GB", job.cost.memory_gb, float(measured["peak_memory_gb"])),
+                (job.name, "training, s", seconds, measured.seconds or 0.0),
+                (job.name, "memory, GB", job.cost.memory_gb, measured.peak_memory_gb or 0.0),
                 (job.name, "weights on disk, GB", job.cost.disk_gb, disk),
             ]
         elif (drawn := plan.measured_sampling(names[0], names[1], names[2])) is not None:

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from otr.config import Cell
 from otr.files import Row, read_jsonl
 from otr.report import latex
-from otr.results import Cell, Tree
+from otr.results import Tree
 
 MARKS = {"right": "1", "wrong": "0", "truncated": "t", "no answer": "n", "undecided": "u"}
 DIFFERS = {"1": "A", "0": "B", "n": "C", "t": "D", "u": "E"}
@@ -70,7 +71,7 @@ def collect(tree: Tree, cells: Iterable[Cell]) -> Evidence:
     found = Evidence()
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        if all(tree.path(cell, name).exists() for name in ("samples.jsonl.gz", "verdicts.jsonl.gz")):
+        if tree.samples(cell).exists() and tree.verdicts(cell).exists():
             groups.setdefault((cell.model, cell.benchmark), []).append(cell)
     formulas = _Formulas()
     for (model, benchmark), members in groups.items():
@@ -180,16 +181,15 @@ def _by_problem(tree: Tree, cells: list[Cell]) -> Iterator[dict[str, list[tuple[
 def _order(tree: Tree, cells: list[Cell]) -> list[str]:
     """The problems of all runs, in the order of the run that has most."""
     of_runs = [
-        list(dict.fromkeys(str(row.get("problem")) for row in read_jsonl(tree.path(cell, "verdicts.jsonl.gz"))))
-        for cell in cells
+        list(dict.fromkeys(str(row.get("problem")) for row in read_jsonl(tree.verdicts(cell)))) for cell in cells
     ]
     of_runs.sort(key=len, reverse=True)
     return list(dict.fromkeys(chain.from_iterable(of_runs)))
 
 
 def _problems_of(tree: Tree, cell: Cell) -> Iterator[tuple[str, list[tuple[Row, Row]]]]:
-    samples = read_jsonl(tree.path(cell, "samples.jsonl.gz"))
-    verdicts = read_jsonl(tree.path(cell, "verdicts.jsonl.gz"))
+    samples = read_jsonl(tree.samples(cell))
+    verdicts = read_jsonl(tree.verdicts(cell))
     pairs: list[tuple[Row, Row]] = []
     for sample, verdict in chain(zip(samples, verdicts, strict=False), [({}, {})]):
         if pairs and sample.get("problem") != pairs[0][0]["problem"]:

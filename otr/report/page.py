@@ -21,14 +21,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
+from otr.config import BASE_RUN, BASE_TUNED_RUN, Cell, Experiment
 from otr.files import Row
 from otr.report import charts, evidence
 from otr.report.grid import MISSING, Grid, Line, figure, grid, percent, time
-from otr.results import Cell, Tree
+from otr.results import SamplingFile, Tree
 from otr.tables import answer
 from otr.tables.render import groups
-from otr.tables.scores import Key, Score, read_scores
+from otr.tables.scores import Score, read_scores
 from otr.tables.table import Table, experiment_table
 
 PANELS = {
@@ -139,10 +139,10 @@ class Page:
         self.labels: Mapping[str, str] = self.experiment.labels()
         self.tables = [experiment_table(self.experiment, name, results) for name in self.experiment.tables]
         self.cells = tree.cells()
-        self.scores: dict[Cell, Row] = {cell: row for cell in self.cells if (row := tree.read(cell, "score.json"))}
-        self.sampling: dict[Cell, Row] = {cell: row for cell in self.cells if (row := tree.read(cell, "sampling.json"))}
+        self.scores = tree.scores()
+        self.sampling = tree.samplings()
         self.trainings = tree.trainings()
-        self.missing = [cell.name for cell in tree.expected() if cell not in self.scores]
+        self.missing = [str(cell) for cell in tree.expected() if cell not in self.scores]
         rows = [BASE_RUN, BASE_TUNED_RUN, *self.experiment.methods]
         self._rows = {run: row for row in rows for run in self.experiment.runs(row)}
         shown = {self._rows.get(run, run) for run in tree.runs()}
@@ -150,7 +150,7 @@ class Page:
         self._styles = {row: f"s{number % COLOURS}" for number, row in enumerate(rows) if row in shown}
         self.answer = answer.answer(self.experiment, results)
         self.evidence = evidence.collect(tree, list(self.scores))
-        self._row_scores: dict[Key, Score] = {}
+        self._row_scores: dict[Cell, Score] = {}
         for layout in self.experiment.tables.values():
             self._row_scores |= read_scores(results, self.experiment.name, layout, self.experiment.runs)
 
@@ -261,9 +261,9 @@ class Page:
     def tiles(self) -> list[tuple[str, str]]:
         """Main figures: (value, what it counts)."""
         expected = len(self.tree.expected())
-        completions = sum(int(row.get("samples") or 0) for row in self.scores.values())
-        tuned = [row for row in self.trainings if "steps" in row]
-        seconds = sum(float(row.get("seconds") or 0) for row in tuned)
+        completions = sum(file.samples for file in self.scores.values())
+        tuned = [file for file in self.trainings if file.steps is not None]
+        seconds = sum(file.seconds or 0.0 for file in tuned)
         tiles = [
             (f"{expected - len(self.missing)} of {expected}", "scores of the tables are there"),
             (f"{completions:,}", "completions graded"),
@@ -275,8 +275,8 @@ class Page:
     def _common(self) -> dict[str, str]:
         """Facts of provenance as short texts; several where the scores disagree."""
         found: dict[str, list[str]] = {}
-        for row in self.scores.values():
-            origin = row.get("provenance") or {}
+        for file in self.scores.values():
+            origin = file.provenance
             commit = str(origin.get("commit", "unknown"))
             short = commit[:8] + ("+changes" if commit.endswith("+changes") else "")
             for name, value in (("commit", short), ("engine", origin.get("engine")), ("seed", origin.get("seed"))):
@@ -318,7 +318,7 @@ class Page:
         return self._plots("score and 95 % interval by benchmark, percent", self._score_dots, False)
 
     def _score_dots(self, model: str, benchmark: str) -> list[charts.Dot]:
-        found = {row: self._row_scores.get((model, row, benchmark)) for row in self._styles}
+        found = {row: self._row_scores.get(Cell(model, row, benchmark)) for row in self._styles}
         return [
             charts.Dot(self.label(row), self.style(row), float(score.value), score.interval)
             for row, score in found.items()
@@ -353,16 +353,19 @@ class Page:
         )
         rows: list[Line] = []
         for cell in self.cells:
-            row = self.scores.get(cell, {})
-            details = row.get("details") or {}
+            file = self.scores.get(cell)
+            if file is None:
+                rows.append([*map(self.label, cell), "missing", *[figure(None)] * 8])
+                continue
+            details = file.details
             rows.append(
                 [
-                    *map(self.label, (cell.model, cell.run, cell.benchmark)),
-                    str(row.get("metric", "missing")),
-                    figure(row.get("score")),
-                    figure(row.get("standard_error")),
-                    figure(row.get("problems"), ",d"),
-                    figure(row.get("samples"), ",d"),
+                    *map(self.label, cell),
+                    file.metric,
+                    figure(file.score),
+                    figure(file.standard_error),
+                    figure(file.problems, ",d"),
+                    figure(file.samples, ",d"),
                     figure(details.get("correct"), ",d"),
                     percent(details.get("truncated")),
                     percent(details.get("no_answer")),
@@ -387,7 +390,7 @@ class Page:
         """Verdicts that are not math-verify's own: a row a model, method and rule, over trainings and benchmarks."""
         counts: dict[tuple[str, str, str], Counter[str]] = {}
         for cell, score in self.scores.items():
-            for rule, found in ((score.get("details") or {}).get("differences") or {}).items():
+            for rule, found in (score.details.get("differences") or {}).items():
                 counts.setdefault((cell.model, self._rows.get(cell.run, cell.run), rule), Counter()).update(found)
         rows: list[Line] = [
             [self.label(model), self.label(row), rule, f"{found['accepted']:,d}", f"{found['refused']:,d}"]
@@ -417,13 +420,13 @@ class Page:
         note = "Benchmarks and methods without any are left out." if rows else ""
         return grid(name, headers, rows, note)
 
-    def _shares(self, key: str) -> dict[Key, list[float]]:
+    def _shares(self, key: str) -> dict[Cell, list[float]]:
         """By model, row and benchmark, a value a training."""
-        found: dict[Key, list[float]] = {}
-        for cell, score in self.scores.items():
-            value = (score.get("details") or {}).get(key)
+        found: dict[Cell, list[float]] = {}
+        for cell, file in self.scores.items():
+            value = file.details.get(key)
             if isinstance(value, int | float):
-                found.setdefault((cell.model, self._rows.get(cell.run, cell.run), cell.benchmark), []).append(value)
+                found.setdefault(cell._replace(run=self._rows.get(cell.run, cell.run)), []).append(value)
         return found
 
     # Training
@@ -434,7 +437,7 @@ class Page:
         found = []
         for model in self.experiment.models:
             metrics = {
-                row: [rows for run in self.experiment.runs(row) if (rows := self.tree.metrics(model, run))]
+                row: [rows for run in self.experiment.runs(row) if (rows := self.tree.steps(model, run))]
                 for row in self._styles
             }
             metrics = {row: trainings for row, trainings in metrics.items() if trainings}
@@ -472,19 +475,19 @@ class Page:
             " | Learning rate # | Batch # | Epochs #"
         )
         rows: list[Line] = []
-        for row in self.trainings:
-            if "steps" not in row:
+        for file in self.trainings:
+            if file.steps is None:
                 continue
-            metrics = self.tree.metrics(row["model"], row["run"])
-            last, recipe, method = metrics[-1] if metrics else {}, row.get("recipe") or {}, row.get("method") or {}
+            steps = self.tree.steps(file.model, file.run)
+            last, recipe = steps[-1] if steps else {}, file.recipe
             rows.append(
                 [
-                    self.label(row["model"]),
-                    self.label(row["run"]),
-                    str(method.get("objective", MISSING)),
-                    figure(row.get("examples"), ",d"),
-                    figure(row.get("steps"), ",d"),
-                    figure(row.get("trained_tokens"), ",d"),
+                    self.label(file.model),
+                    self.label(file.run),
+                    str(file.method.get("objective", MISSING)),
+                    figure(file.examples, ",d"),
+                    figure(file.steps, ",d"),
+                    figure(file.trained_tokens, ",d"),
                     figure(last.get("loss"), ".4f"),
                     figure(last.get("nll"), ".4f"),
                     figure(recipe.get("learning_rate"), ".2g"),
@@ -534,40 +537,40 @@ class Page:
         )
         rows: list[Line] = [
             [
-                self.label(row["model"]),
-                self.label(row["run"]),
-                time(row["seconds"]),
-                figure(row.get("tokens_per_second"), ",d"),
-                figure(row.get("teraflops_a_rank"), ",.3g"),
-                figure(row.get("peak_memory_gb")),
-                figure(row.get("ranks"), "d"),
-                str(row.get("device", MISSING)),
-                figure(row.get("dropped_over_length"), ",d"),
+                self.label(file.model),
+                self.label(file.run),
+                time(file.seconds),
+                figure(file.tokens_per_second, ",.0f"),
+                figure(file.teraflops_a_rank, ",.3g"),
+                figure(file.peak_memory_gb),
+                figure(file.ranks, "d"),
+                file.device or MISSING,
+                figure(file.dropped_over_length, ",d"),
             ]
-            for row in self.trainings
-            if row.get("seconds") is not None
+            for file in self.trainings
+            if file.seconds is not None
         ]
         return grid("Training", headers, rows)
 
     def _sampling_times(self) -> Grid:
         """One engine draws all benchmarks of a run, so times are of the run."""
         headers = "Model | Run | Engine | Start # | Drawing # | Completions # | Tokens # | Tokens/s #"
-        by_run: dict[tuple[str, str], list[Row]] = {}
-        for cell, row in self.sampling.items():
-            by_run.setdefault((cell.model, cell.run), []).append(row)
+        by_run: dict[tuple[str, str], list[SamplingFile]] = {}
+        for cell, file in self.sampling.items():
+            by_run.setdefault((cell.model, cell.run), []).append(file)
         rows: list[Line] = []
         for (model, run), parts in by_run.items():
-            drawn = [part.get("drawn_now") or {} for part in parts]
-            seconds = max((float(d.get("seconds_of_all_benchmarks") or 0) for d in drawn), default=0.0)
-            tokens = sum(int(d.get("tokens") or 0) for d in drawn)
+            drawn = [part.drawn_now for part in parts if part.drawn_now]
+            seconds = max((part.seconds_of_all_benchmarks for part in drawn), default=0.0)
+            tokens = sum(part.tokens for part in drawn)
             rows.append(
                 [
                     self.label(model),
                     self.label(run),
-                    str(parts[0].get("engine", MISSING)),
-                    time(max((float(part.get("engine_seconds") or 0) for part in parts), default=0.0)),
+                    parts[0].engine or MISSING,
+                    time(max((part.engine_seconds or 0.0 for part in parts), default=0.0)),
                     time(seconds),
-                    figure(sum(int(d.get("completions") or 0) for d in drawn), ",d"),
+                    figure(sum(part.completions for part in drawn), ",d"),
                     figure(tokens, ",d"),
                     figure(tokens / seconds if seconds else None, ",.0f"),
                 ]
@@ -608,10 +611,10 @@ class Page:
     def prompts(self) -> list[tuple[str, str]]:
         """One exact prompt for each way of asking and benchmark: (where, text)."""
         found: dict[tuple[str, str], str] = {}
-        for cell, row in self.scores.items():
-            form = str((row.get("protocol") or {}).get("prompt", ""))
-            if row.get("example_prompt"):
-                found.setdefault((self.label(cell.benchmark), form), str(row["example_prompt"]))
+        for cell, file in self.scores.items():
+            form = str(file.protocol.get("prompt", ""))
+            if file.example_prompt:
+                found.setdefault((self.label(cell.benchmark), form), file.example_prompt)
         return [(f"{benchmark}, {form}" if form else benchmark, text) for (benchmark, form), text in found.items()]
 
 

@@ -26,6 +26,7 @@ from otr.command.progress import duration
 from otr.command.stage import Help
 from otr.errors import UserError
 from otr.files import read_json, read_jsonl
+from otr.results import ScoreFile
 from otr.show import completions, scores
 from otr.show.completions import ONLY, Request
 from otr.show.style import Style, flat, lines_of, pairs, part
@@ -78,18 +79,17 @@ def _main_file(folder: Path) -> Path:
 
 
 def _score(path: Path, style: Style) -> Iterator[str]:
-    score = read_json(path)
-    error = score.get("standard_error")
-    spread = "" if error is None else f" ± {error:.2f}"
-    yield style.title(f"{score['model']} {score['run']} on {score['benchmark']}: {score['score']:.2f}{spread} %")
-    yield style.dim(f"{score.get('metric', '')}, {score['problems']} problems, {score['samples']} completions; ± one")
+    score = ScoreFile.read(path)
+    spread = "" if score.standard_error is None else f" ± {score.standard_error:.2f}"
+    yield style.title(f"{score.model} {score.run} on {score.benchmark}: {score.score:.2f}{spread} %")
+    yield style.dim(f"{score.metric}, {score.problems} problems, {score.samples} completions; ± one")
     yield style.dim("standard error")
     yield ""
-    yield from pairs(flat(score.get("details") or {}), style)
-    yield from part("Protocol", flat(score.get("protocol") or {}), style)
-    yield from part("Provenance", flat(score.get("provenance") or {}), style)
-    if score.get("example_prompt"):
-        yield from ["", style.title("One exact prompt"), *lines_of(score["example_prompt"])]
+    yield from pairs(flat(score.details), style)
+    yield from part("Protocol", flat(score.protocol), style)
+    yield from part("Provenance", flat(score.provenance), style)
+    if score.example_prompt:
+        yield from ["", style.title("One exact prompt"), *lines_of(score.example_prompt)]
 
 
 def _run(path: Path, style: Style) -> Iterator[str]:

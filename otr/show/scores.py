@@ -5,7 +5,7 @@ from pathlib import Path
 
 from otr.config import experiment_file, load
 from otr.errors import UserError
-from otr.files import Row, read_json
+from otr.results import ScoreFile
 from otr.show.style import Style, columns
 from otr.tables.accuracies import accuracies
 from otr.tables.answer import answer, lines, signed
@@ -16,13 +16,12 @@ def of_run(folder: Path, style: Style) -> Iterator[str]:
     """One line a benchmark."""
     scores = _scores(folder)
     first = next(iter(scores.values()))
-    yield style.title(f"{first['model']} {first['run']}")
+    yield style.title(f"{first.model} {first.run}")
     rows = [["benchmark", "score, %", "±", "metric", "problems", "completions", "truncated, %", "no answer, %"]]
     for name, score in scores.items():
-        details = score.get("details") or {}
-        shares = [_figure(details.get(key), ".1f") for key in ("truncated", "no_answer")]
-        counts = [f"{score['problems']}", f"{score['samples']}"]
-        rows.append([name, f"{score['score']:.2f}", _error(score), str(score.get("metric", "")), *counts, *shares])
+        shares = [_figure(score.details.get(key), ".1f") for key in ("truncated", "no_answer")]
+        counts = [f"{score.problems}", f"{score.samples}"]
+        rows.append([name, f"{score.score:.2f}", _error(score), score.metric, *counts, *shares])
     yield from columns(rows, style)
     yield style.dim("±: one standard error")
 
@@ -36,14 +35,14 @@ def compared(folder: Path, other: Path, style: Style) -> Iterator[str]:
     yield style.title(f"{folder.name} − {other.name}")
     rows = [["benchmark", other.name, folder.name, "difference", "± 95 %", "became right", "became wrong"]]
     for name in shared:
-        values = [f"{scores[name]['score']:.2f}" for scores in (theirs, mine)]
+        values = [f"{scores[name].score:.2f}" for scores in (theirs, mine)]
         verdicts = [run / name / "verdicts.jsonl.gz" for run in (folder, other)]
         found = None
         if all(path.exists() for path in verdicts):
             found = compare(*([{name: accuracies(path)}] for path in verdicts))
         half = "—" if found is None or found.half is None else f"{found.half:.1f}"
         flips = ["—", "—"] if found is None else [str(len(found.gained)), str(len(found.lost))]
-        rows.append([name, *values, signed(mine[name]["score"] - theirs[name]["score"]), half, *flips])
+        rows.append([name, *values, signed(mine[name].score - theirs[name].score), half, *flips])
     yield from columns(rows, style)
     yield style.dim(
         "paired over problems; of one training each. The problems: the same command with a benchmark's folders"
@@ -58,7 +57,7 @@ def of_experiment(folder: Path, style: Style) -> Iterator[str]:
         rows = [[model.name, *runs]]
         for name in benchmarks:
             cells = [
-                f"{scores[name]['score']:.1f} ±{_error(scores[name])}" if name in scores else "—"
+                f"{scores[name].score:.1f} ±{_error(scores[name])}" if name in scores else "—"
                 for scores in runs.values()
             ]
             rows.append([name, *cells])
@@ -75,15 +74,15 @@ def of_experiment(folder: Path, style: Style) -> Iterator[str]:
         yield from ["", style.title("The answer"), *sentences]
 
 
-def _scores(folder: Path) -> dict[str, Row]:
-    found = {path.parent.name: dict(read_json(path)) for path in sorted(folder.glob("*/score.json"))}
+def _scores(folder: Path) -> dict[str, ScoreFile]:
+    found = {path.parent.name: ScoreFile.read(path) for path in sorted(folder.glob("*/score.json"))}
     if not found:
         raise UserError(f"{folder}: has no scores yet")
     return found
 
 
-def _error(score: Row) -> str:
-    return _figure(score.get("standard_error"), ".1f")
+def _error(score: ScoreFile) -> str:
+    return _figure(score.standard_error, ".1f")
 
 
 def _figure(value: object, pattern: str) -> str:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 
+from otr.config import Cell
 from otr.config.tables import TableLayout
 from otr.errors import UserError
 from otr.files import read_jsonl
 from otr.integrity import checked
+from otr.results import Paths
 
 Accuracies = Mapping[str, float]
 """Percentage of right completions by problem."""
@@ -34,10 +36,9 @@ def accuracies(path: Path) -> dict[str, float]:
     return {problem: 100 * sum(right) / len(right) for problem, right in verdicts.items()}
 
 
-def trainings(evaluation: Path, runs: list[str], benchmarks: tuple[str, ...]) -> list[Training]:
-    """Of a row, a mapping for each of its trainings; empty while verdicts are missing. evaluation: the folder of a
-    model's runs."""
-    paths = {run: {name: evaluation / run / name / "verdicts.jsonl.gz" for name in benchmarks} for run in runs}
+def trainings(tree: Paths, model: str, runs: list[str], benchmarks: tuple[str, ...]) -> list[Training]:
+    """Of a row, a mapping for each of its trainings; empty while verdicts are missing."""
+    paths = {run: {name: tree.verdicts(Cell(model, run, name)) for name in benchmarks} for run in runs}
     if not all(path.exists() for of_run in paths.values() for path in of_run.values()):
         return []
     return [{name: accuracies(path) for name, path in of_run.items()} for of_run in paths.values()]
@@ -49,6 +50,6 @@ def read_trainings(
     """Trainings of a table's rows for each group of its columns."""
     groups = [group.benchmarks for group in layout.columns]
     return {
-        (model, row, names): trainings(Path(results) / experiment / "eval" / model, runs(row), names)
+        (model, row, names): trainings(Paths(results, experiment), model, runs(row), names)
         for model, row, names in product(layout.models, layout.rows, groups)
     }

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from otr.config import Experiment
 from otr.config.tables import TableLayout
+from otr.results import Paths
 from otr.tables.accuracies import Training, trainings
 from otr.tables.paired import Paired, compare
 
@@ -89,8 +90,8 @@ def by_benchmark(experiment: Experiment, results: Path) -> list[Difference]:
 
 
 def _differences(experiment: Experiment, results: Path, tables: Iterable[str], single: bool) -> list[Difference]:
-    evaluation = results / experiment.name / "eval"
-    read = cache(lambda model, row, names: trainings(evaluation / model, experiment.runs(row), names))
+    tree = Paths(results, experiment.name)
+    read = cache(lambda model, row, names: trainings(tree, model, experiment.runs(row), names))
     found: dict[tuple[str, str, str, tuple[str, ...]], Difference] = {}
     for name in tables:
         layout = experiment.tables[name]

@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import cache
 
 from otr.tables import paper
-from otr.tables.marks import Cell
+from otr.tables.marks import Entry
 from otr.tables.paper import PROBLEMS, PublishedCell
 from otr.tables.render import aligned
 from otr.tables.scores import two_decimals
@@ -67,7 +67,7 @@ def _mean(shown: Sequence[str]) -> str:
     return two_decimals(sum(map(Decimal, shown), Decimal(0)) / len(shown))
 
 
-def _walk(table: Table, averages: bool) -> Iterable[tuple[str, str, str, str, Cell]]:
+def _walk(table: Table, averages: bool) -> Iterable[tuple[str, str, str, str, Entry]]:
     """Model, run, group, column name and cell of a table's averages, or of its benchmarks."""
     for block in table.blocks:
         for row in block.rows:

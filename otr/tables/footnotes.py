@@ -14,13 +14,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from otr.tables.scores import Key, Score
+from otr.config import Cell
+from otr.tables.scores import Score
 
 LONGEST_TEXT = 80
 """Longer protocol texts (the exact prompt, say) stay in score.json."""
 
 
-def provenance(experiment: str, scores: Mapping[Key, Score]) -> tuple[str, ...]:
+def provenance(experiment: str, scores: Mapping[Cell, Score]) -> tuple[str, ...]:
     """The lines for these scores, ending with what makes them unlike one another, if anything does."""
     if not scores:
         return (f"Experiment: {experiment}", "No score has been written yet.")
@@ -42,13 +43,13 @@ def provenance(experiment: str, scores: Mapping[Key, Score]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _settings(scores: Mapping[Key, Score]) -> str:
+def _settings(scores: Mapping[Cell, Score]) -> str:
     """The digest of the experiment's settings, short."""
     field = _Field("settings", scores, lambda score: _text(score.provenance.get("experiment_sha256"))[:_DIGITS])
     return f", settings {field}" if field.known else ""
 
 
-def _rows(scores: Mapping[Key, Score]) -> list[str]:
+def _rows(scores: Mapping[Cell, Score]) -> list[str]:
     """The digests of the rows that were trained on and asked, a line each kind."""
     trained = {str(score.provenance.get("training_rows_sha256") or "")[:_DIGITS] for score in scores.values()} - {""}
     asked = {key[2]: str(score.provenance.get("problems_sha256") or "")[:_DIGITS] for key, score in scores.items()}
@@ -64,10 +65,10 @@ _DIGITS = 12
 class _Field:
     """One property of all scores: its values, and which scores have which."""
 
-    def __init__(self, name: str, scores: Mapping[Key, Score], read: Callable[[Score], str]) -> None:
+    def __init__(self, name: str, scores: Mapping[Cell, Score], read: Callable[[Score], str]) -> None:
         self.name = name
         self._scores = scores
-        self.values: dict[str, list[Key]] = {}
+        self.values: dict[str, list[Cell]] = {}
         for key, score in scores.items():
             self.values.setdefault(read(score), []).append(key)
 
@@ -87,7 +88,7 @@ class _Field:
         return "; ".join(texts)
 
 
-def _which(keys: Iterable[Key], scores: Mapping[Key, Score]) -> list[str]:
+def _which(keys: Iterable[Cell], scores: Mapping[Cell, Score]) -> list[str]:
     """model/run where all its scores are meant, else model/run/benchmark."""
     chosen = set(keys)
     names = []
@@ -98,7 +99,7 @@ def _which(keys: Iterable[Key], scores: Mapping[Key, Score]) -> list[str]:
     return names
 
 
-def _protocols(scores: Mapping[Key, Score]) -> list[str]:
+def _protocols(scores: Mapping[Cell, Score]) -> list[str]:
     """One line for each way of asking, with the runs and benchmarks asked so."""
     every_benchmark = _names(key[2] for key in scores)
     asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
@@ -116,7 +117,7 @@ def _protocols(scores: Mapping[Key, Score]) -> list[str]:
     return lines
 
 
-def _chance(scores: Mapping[Key, Score]) -> list[str]:
+def _chance(scores: Mapping[Cell, Score]) -> list[str]:
     """What guessing would give on the benchmarks where it gives something."""
     chances = {key[2]: score.chance for key, score in scores.items() if score.chance is not None}
     shown = ", ".join(f"{benchmark} {chance:.2f}" for benchmark, chance in chances.items())

@@ -18,7 +18,7 @@ from otr.tables.scores import Score, two_decimals
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     score: Score | None
     dagger: bool = False
     bold: bool = False
@@ -44,7 +44,7 @@ class Cell:
         return "†" * self.dagger + "‡" * self.double_dagger
 
 
-def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Cell]:
+def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Entry]:
     """One model's cells in one column, a run each, with †, ‡ and bold decided on the values as shown. The last may be
     of the run that is compared with and not printed."""
     shown = {run: Decimal(two_decimals(score.value)) for run, score in scores.items() if score is not None}
@@ -54,7 +54,7 @@ def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Cell
     # With a row still missing nobody knows the best one.
     best = max(shown[run] for run in compared) if compared and all(run in shown for run in compared) else None
     return [
-        Cell(
+        Entry(
             score,
             dagger=run in shown and floor is not None and shown[run] < floor,
             bold=run in compared and best is not None and shown[run] == best,
@@ -68,7 +68,7 @@ def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Cell
     ]
 
 
-def legend(layout: TableLayout, labels: Mapping[str, str], cells: Sequence[Cell]) -> tuple[str, ...]:
+def legend(layout: TableLayout, labels: Mapping[str, str], cells: Sequence[Entry]) -> tuple[str, ...]:
     sentences = []
     if layout.best_of:
         rows = [labels.get(run, run) for run in layout.best_of]

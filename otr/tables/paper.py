@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
+from otr.config import Cell
 from otr.config.tables import ColumnGroup, TableLayout
 from otr.resources import RESOURCES
-from otr.tables.scores import Key, Score
+from otr.tables.scores import Score
 from otr.tables.table import Table, build
 
 CELLS = RESOURCES / "paper_tables.csv"
@@ -129,10 +130,10 @@ def _column_groups(columns: tuple[str, ...]) -> tuple[ColumnGroup, ...]:
     return tuple(groups)
 
 
-def scores(number: int) -> dict[Key, Score]:
+def scores(number: int) -> dict[Cell, Score]:
     """The benchmark cells of a published table; its averages are left for `build` to compute."""
     own = (cell for cell in cells() if cell.table == number and cell.benchmark not in _AVERAGES)
-    return {(cell.model, cell.run, cell.benchmark): Score(cell.value) for cell in own}
+    return {Cell(cell.model, cell.run, cell.benchmark): Score(cell.value) for cell in own}
 
 
 def table(number: int) -> Table:
@@ -153,7 +154,7 @@ def assemble(number: int, whole: TableLayout) -> Table:
     return dataclasses.replace(parts[0], blocks=blocks, provenance=(source, *notes))
 
 
-def _rows(found: dict[Key, Score], model: str) -> tuple[str, ...]:
+def _rows(found: dict[Cell, Score], model: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(run for owner, run, _ in found if owner == model))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from otr.files import write_text
 from otr.tables.answer import heading
-from otr.tables.marks import Cell
+from otr.tables.marks import Entry
 from otr.tables.scores import two_decimals
 from otr.tables.table import Block, Column, Row, Table
 
@@ -78,7 +78,7 @@ def _markdown_header(columns: Sequence[Column], header: list[str]) -> list[list[
     return [["Model", "Method", *above], ["", "", *header[2:]]]
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: Entry) -> str:
     """Digits stand under digits in the source: two places for ** on either side, one for each mark."""
     if cell.score is None:
         return "—    "
@@ -152,7 +152,7 @@ def comma_separated(table: Table) -> str:
     return target.getvalue()
 
 
-def _record(table: Table, block: Block, row: Row, column: Column, cell: Cell) -> list[str | int]:
+def _record(table: Table, block: Block, row: Row, column: Column, cell: Entry) -> list[str | int]:
     place: list[str | int] = [table.name, block.model, row.run, column.group, column.name]
     if cell.score is None:
         return [*place, *[""] * (len(CSV_COLUMNS) - len(place))]
@@ -225,7 +225,7 @@ def _latex_block(block: Block) -> str:
     return "\n".join(lines)
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: Entry) -> str:
     if cell.score is None:
         return "---"
     marks = {"": "", "†": "$^{\\dagger}$", "‡": "$^{\\ddagger}$", "†‡": "$^{\\dagger\\ddagger}$"}

@@ -22,13 +22,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from otr.config import Cell
 from otr.config.tables import TableLayout
 from otr.errors import UserError
-from otr.files import read_record
 from otr.integrity import check
-
-Key = tuple[str, str, str]
-"""(model, run, benchmark)."""
+from otr.results import Paths, ScoreFile
 
 
 @dataclass(frozen=True)
@@ -92,25 +90,43 @@ def two_decimals(value: Decimal) -> str:
 
 def read_scores(
     results: Path | str, experiment: str, layout: TableLayout, runs: Callable[[str], list[str]] = lambda row: [row]
-) -> dict[Key, Score]:
+) -> dict[Cell, Score]:
     """The finished scores of a table's cells by (model, row, benchmark). Raises UserError on a damaged file or one that
     belongs elsewhere.
 
     runs: the runs of a row, one a training seed; the row has a score once all of them do.
     """
-    scores = {}
+    paths, scores = Paths(results, experiment), {}
     for model, row, benchmark in product(layout.models, layout.compared, layout.benchmarks):
-        found = [_read_score(Path(results), experiment, model, run, benchmark) for run in runs(row)]
+        found = [_read_score(paths, experiment, Cell(model, run, benchmark)) for run in runs(row)]
         finished = [score for score in found if score is not None]
         if len(finished) == len(found):
-            scores[model, row, benchmark] = mean_over_seeds(finished)
+            scores[Cell(model, row, benchmark)] = mean_over_seeds(finished)
     return scores
 
 
-def _read_score(results: Path, experiment: str, model: str, run: str, benchmark: str) -> Score | None:
-    path = results / experiment / "eval" / model / run / benchmark / "score.json"
-    where = {"experiment": experiment, "model": model, "run": run, "benchmark": benchmark}
-    return _parse(path, where) if path.exists() else None
+def _read_score(paths: Paths, experiment: str, cell: Cell) -> Score | None:
+    path = paths.score(cell)
+    file = ScoreFile.found(path)
+    if file is None:
+        return None
+    if (verdicts := paths.verdicts(cell)).exists():
+        check(verdicts)
+    for key, expected in {"experiment": experiment, **cell._asdict()}.items():
+        if getattr(file, key) != expected:
+            raise UserError(f"{path}: {key}: found {getattr(file, key)!r}, the folder says '{expected}'")
+    return Score(
+        value=Decimal(str(file.score)),
+        rounded=None if file.score_rounded is None else Decimal(str(file.score_rounded)),
+        standard_error=file.standard_error,
+        problems=file.problems,
+        samples=file.samples,
+        stated_interval=file.interval,
+        chance=file.details.get("chance"),
+        metric=file.metric,
+        protocol=file.protocol,
+        provenance=file.provenance,
+    )
 
 
 def mean_over_seeds(scores: Sequence[Score]) -> Score:
@@ -128,55 +144,6 @@ def mean_over_seeds(scores: Sequence[Score]) -> Score:
         samples=whole.samples,
         by_seed=tuple(score.value for score in scores),
     )
-
-
-def _parse(path: Path, where: Mapping[str, str]) -> Score:
-    content = read_record(path)
-    if (verdicts := path.parent / "verdicts.jsonl.gz").exists():
-        check(verdicts)
-    for key, expected in where.items():
-        if content.get(key) != expected:
-            raise UserError(f"{path}: {key}: found {content.get(key)!r}, the folder says '{expected}'")
-    return Score(
-        value=Decimal(str(_number(path, content, "score", 100))),
-        rounded=None
-        if content.get("score_rounded") is None
-        else Decimal(str(_number(path, content, "score_rounded", 100))),
-        standard_error=None if content.get("standard_error") is None else _number(path, content, "standard_error", 100),
-        problems=int(_number(path, content, "problems", math.inf)),
-        samples=int(_number(path, content, "samples", math.inf)),
-        stated_interval=_interval(path, content),
-        chance=content["details"].get("chance") if isinstance(content.get("details"), dict) else None,
-        metric=str(content.get("metric", "")),
-        protocol=_mapping(path, content, "protocol"),
-        provenance=_mapping(path, content, "provenance"),
-    )
-
-
-def _number(path: Path, content: Mapping[str, Any], key: str, maximum: float) -> float:
-    value = content.get(key)
-    # A comparison with NaN is false, so NaN is refused here as well.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
-        allowed = f"0 to {maximum}" if math.isfinite(maximum) else "0 or more"
-        raise UserError(f"{path}: {key}: found {value!r}, allowed is a number, {allowed}")
-    return value
-
-
-def _interval(path: Path, content: Mapping[str, Any]) -> tuple[float, float] | None:
-    ends = content.get("interval")
-    if ends is None:
-        return None
-    if not isinstance(ends, list) or len(ends) != 2:
-        raise UserError(f"{path}: interval: found {ends!r}, allowed are two numbers, 0 to 100")
-    low, high = (_number(path, {"interval": end}, "interval", 100) for end in ends)
-    return low, high
-
-
-def _mapping(path: Path, content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = content.get(key)
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: {key}: found {value!r}, allowed is a JSON object")
-    return value
 
 
 def average(scores: Sequence[Score]) -> Score:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 
 from otr.tables.answer import heading
-from otr.tables.marks import Cell
+from otr.tables.marks import Entry
 from otr.tables.table import Table
 
 
@@ -42,7 +42,7 @@ def _lines(table: Table, places: list[int], has_errors: bool) -> Iterator[str]:
         yield "  ".join(padded).rstrip()
 
 
-def _cell(cell: Cell, has_error: bool) -> str:
+def _cell(cell: Entry, has_error: bool) -> str:
     if cell.score is None:
         return "—"
     value = f"{cell.score.value.quantize(Decimal('0.1'), ROUND_HALF_UP)}{cell.marks.ljust(2)}"

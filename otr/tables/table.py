@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from otr.config import Experiment
+from otr.config import Cell, Experiment
 from otr.config.tables import TableLayout
 from otr.tables.answer import answer, lines
 from otr.tables.footnotes import provenance
-from otr.tables.marks import Cell, legend, marked
-from otr.tables.scores import Key, Score, average, read_scores
+from otr.tables.marks import Entry, legend, marked
+from otr.tables.scores import Score, average, read_scores
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Column:
 class Row:
     run: str
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def experiment_table(experiment: Experiment, name: str, results: Path) -> Table:
     return dataclasses.replace(table, provenance=provenance(experiment.name, scores), answer=said)
 
 
-def build(name: str, layout: TableLayout, scores: Mapping[Key, Score], labels: Mapping[str, str]) -> Table:
+def build(name: str, layout: TableLayout, scores: Mapping[Cell, Score], labels: Mapping[str, str]) -> Table:
     """The table of `layout` filled with `scores`. `labels` says how models, runs and benchmarks are printed; a name
     without a label is printed as it is."""
     labels = {**labels, **layout.labels}
@@ -96,7 +96,7 @@ def _marked_rows(
     model: str,
     layout: TableLayout,
     columns: Sequence[Column],
-    scores: Mapping[Key, Score],
+    scores: Mapping[Cell, Score],
     labels: Mapping[str, str],
 ) -> tuple[Row, ...]:
     by_column = [marked(layout, {run: _cell_score(model, run, c, scores) for run in layout.compared}) for c in columns]
@@ -106,8 +106,8 @@ def _marked_rows(
     )
 
 
-def _cell_score(model: str, run: str, column: Column, scores: Mapping[Key, Score]) -> Score | None:
-    parts = [scores.get((model, run, benchmark)) for benchmark in column.benchmarks]
+def _cell_score(model: str, run: str, column: Column, scores: Mapping[Cell, Score]) -> Score | None:
+    parts = [scores.get(Cell(model, run, benchmark)) for benchmark in column.benchmarks]
     found = [part for part in parts if part is not None]
     if len(found) < len(parts):
         return None

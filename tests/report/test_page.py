@@ -133,7 +133,7 @@ def test_optional_keys_may_be_missing(tree: Tree) -> None:
     path = tree.folder / "eval" / tree.model / "otr" / tree.benchmarks[0] / "score.json"
     score = read_json(path)
     kept = ("experiment", "model", "run", "benchmark", "score", "problems", "samples", "protocol", "provenance")
-    write_record(path, {key: score[key] for key in kept} | {"standard_error": None, "details": None})
+    write_record(path, {key: score[key] for key in kept} | {"standard_error": None})
     assert "OTR, " in page_of(tree)
 
 

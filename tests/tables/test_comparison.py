@@ -11,17 +11,18 @@ import pytest
 from scipy import stats
 
 from otr import config
+from otr.config import Cell
 from otr.files import write_jsonl
 from otr.tables import comparison, paper
 from otr.tables.accuracies import read_trainings
-from otr.tables.scores import Key, Score
+from otr.tables.scores import Score
 from otr.tables.table import Table, build
 
 
 def reproduction(number: int, shift: str = "0", error: float = 0.5, models: tuple[str, ...] = ()) -> Table:
     """The published cells, shifted, as if they were ours; only some models' where `models` names them."""
     layout = paper.layout(number)
-    scores: dict[Key, Score] = {
+    scores: dict[Cell, Score] = {
         key: Score(
             score.value + Decimal(shift),
             score.value,

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 import pytest
 
 from otr.tables import paper
-from otr.tables.marks import Cell
+from otr.tables.marks import Entry
 from otr.tables.render import comma_separated, latex, markdown
 
 Place = tuple[int, str, str, str]
@@ -17,7 +17,7 @@ def published() -> dict[Place, paper.PublishedCell]:
     return {(cell.table, cell.model, cell.run, cell.benchmark): cell for cell in paper.cells()}
 
 
-def rendered() -> dict[Place, Cell]:
+def rendered() -> dict[Place, Entry]:
     """Every cell of the five tables as our code builds it."""
     found = {}
     for number in paper.NUMBERS:

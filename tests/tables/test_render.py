@@ -13,7 +13,7 @@ from typing import Any
 from otr.config import load
 from otr.files import write_record
 from otr.tables import paper
-from otr.tables.marks import Cell
+from otr.tables.marks import Entry
 from otr.tables.render import comma_separated, latex, markdown, render, write
 from otr.tables.table import Block, Column, Row, Table
 
@@ -113,7 +113,7 @@ def test_latex_has_as_many_cells_in_each_row_as_columns() -> None:
 
 
 def test_hostile_labels_break_no_format() -> None:
-    row = Row("otr", "a|b & 50% *x* $y$", (Cell(None),))
+    row = Row("otr", "a|b & 50% *x* $y$", (Entry(None),))
     table = Table("mine", "100 % of # {it}", (Column("G", "s", "s_1", ("s",)),), (Block("m", "m\\n", (row,)),), ())
     body = [line for line in markdown(table).splitlines() if line.startswith("|")][-1]
     assert len(re.findall(r"(?<!\\)\|", body)) == 4 and "\\*x\\*" in body

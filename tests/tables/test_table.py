@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from otr.errors import UserError
 from otr.files import write_jsonl, write_record
 from otr.integrity import hashes
-from otr.tables.marks import Cell
+from otr.tables.marks import Entry
 from otr.tables.scores import Score, average, read_scores, two_decimals
 from otr.tables.table import Table, build
 
 
-def cell(table: Table, model: str, run: str, column: int) -> Cell:
+def cell(table: Table, model: str, run: str, column: int) -> Entry:
     rows = next(block.rows for block in table.blocks if block.model == model)
     return next(row.cells[column] for row in rows if row.run == run)
 
@@ -85,7 +85,7 @@ def test_without_a_base_there_is_no_dagger(example: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": 101}, "score: found 101, allowed is a number, 0 to 100"),
+        ({"score": 101}, "score: found 101: input should be less than or equal to 100"),
         ({"score": float("nan")}, "score: found nan"),
         ({"score": "62.5"}, "score: found '62.5'"),
         ({"score": True}, "score: found True"),

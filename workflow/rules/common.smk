@@ -11,6 +11,7 @@ sys.path.insert(0, str(workflow.basedir))
 from otr import config as settings
 from otr.launch import ending, imports, preflight, remaining, stopping, terminal
 from otr.errors import UserError
+from otr.results import Paths
 
 preflight.set_paths(workflow.basedir)
 
@@ -25,6 +26,7 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 RESULTS = f"results/{experiment.name}"
+PATHS = Paths("results", experiment.name)  # of the files that stages read; wildcards in braces
 
 # What a command is told of this machine (EXPERIMENT, machine.data, ...) stands in its text and in no `params`: Snakemake
 # compares those, and another folder or engine must redo nothing. Content decides: params hold settings and digests.

@@ -21,10 +21,10 @@ rule generate:
 rule subset:
     input:
         generated=lambda w: generated(experiment.datasets[w.dataset].source),
-        tokenizer=lambda w: f"{RESULTS}/train/{experiment.datasets[w.dataset].tokenizer}/base/checkpoint",
+        tokenizer=lambda w: PATHS.checkpoint(experiment.datasets[w.dataset].tokenizer, settings.BASE_RUN),
     output:
-        train=f"{RESULTS}/data/{{dataset}}/train.parquet",
-        summary=f"{RESULTS}/data/{{dataset}}/summary.json",
+        train=PATHS.subset("{dataset}"),
+        summary=PATHS.summary("{dataset}"),
         figure=f"{RESULTS}/data/{{dataset}}/lengths.png",
     log:
         f"{RESULTS}/logs/subset-{{dataset}}.log",
@@ -50,8 +50,8 @@ rule problems:
             experiment.benchmarks[w.benchmark].few_shot and experiment.benchmarks[w.benchmark].few_shot.source,
         ),
     output:
-        problems=f"{RESULTS}/problems/{{benchmark}}/problems.jsonl",
-        demonstrations=f"{RESULTS}/problems/{{benchmark}}/demonstrations.jsonl",
+        problems=PATHS.problems("{benchmark}"),
+        demonstrations=PATHS.demonstrations("{benchmark}"),
         summary=f"{RESULTS}/problems/{{benchmark}}/summary.json",
     log:
         f"{RESULTS}/logs/problems-{{benchmark}}.log",
@@ -76,22 +76,16 @@ rule problems:
 
 
 # Every benchmark of a table, against every data set that a run of a table is trained on.
-ASKED = sorted({cell.split("/")[2] for table in experiment.tables for cell in experiment.cells(table)})
-TRAINED_ON = sorted(
-    {
-        experiment.recipe(run).dataset
-        for table in experiment.tables
-        for run in (cell.split("/")[1] for cell in experiment.cells(table))
-        if run in experiment.tuned_runs
-    }
-)
+CELLS = [cell for table in experiment.tables for cell in experiment.cells(table)]
+ASKED = sorted({cell.benchmark for cell in CELLS})
+TRAINED_ON = sorted({experiment.recipe(cell.run).dataset for cell in CELLS if cell.run in experiment.tuned_runs})
 OVERLAPS = expand(f"{RESULTS}/data/{{dataset}}/overlap.json", dataset=TRAINED_ON)
 
 
 rule overlap:
     input:
         train=rules.subset.output.train,
-        problems=expand(f"{RESULTS}/problems/{{benchmark}}/problems.jsonl", benchmark=ASKED),
+        problems=expand(PATHS.problems("{benchmark}"), benchmark=ASKED),
         code=code("otr.data.overlap"),
     output:
         report=f"{RESULTS}/data/{{dataset}}/overlap.json",

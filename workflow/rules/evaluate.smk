@@ -4,18 +4,15 @@
 JUDGES = {"math": "grade", "code": "execute", "general": "match"}
 
 
-def problem_files(benchmarks, name="problems.jsonl"):
-    return expand(f"{RESULTS}/problems/{{benchmark}}/{name}", benchmark=benchmarks)
-
-
-def evaluation_files(benchmarks, name):
-    return expand(f"{RESULTS}/eval/{{{{model}}}}/{{{{run}}}}/{{benchmark}}/{name}", benchmark=benchmarks)
+def of_run(path, benchmarks):
+    """A file for each benchmark of the rule's model and run; path: a method of PATHS."""
+    return [path(settings.Cell("{model}", "{run}", name)) for name in benchmarks]
 
 
 def checkpoint(wildcards):
     """The base model asked in the tuned protocol is the base model."""
     run = settings.BASE_RUN if wildcards.run == settings.BASE_TUNED_RUN else wildcards.run
-    return f"{RESULTS}/train/{wildcards.model}/{run}/checkpoint"
+    return PATHS.checkpoint(wildcards.model, run)
 
 
 for suite, suite_benchmarks in experiment.suites().items():
@@ -25,11 +22,11 @@ for suite, suite_benchmarks in experiment.suites().items():
             f"sample_{suite}"
         input:
             checkpoint=checkpoint,
-            problems=problem_files(suite_benchmarks),
-            demonstrations=problem_files(suite_benchmarks, "demonstrations.jsonl"),
+            problems=list(map(PATHS.problems, suite_benchmarks)),
+            demonstrations=list(map(PATHS.demonstrations, suite_benchmarks)),
         output:
-            samples=evaluation_files(suite_benchmarks, "samples.jsonl.gz"),
-            sampling=evaluation_files(suite_benchmarks, "sampling.json"),
+            samples=of_run(PATHS.samples, suite_benchmarks),
+            sampling=of_run(PATHS.sampling, suite_benchmarks),
         log:
             f"{RESULTS}/logs/sample-{suite}-{{model}}-{{run}}.log",
         conda:
@@ -61,13 +58,13 @@ for suite, suite_benchmarks in experiment.suites().items():
             name:
                 f"{judge}_{suite}"
             input:
-                problems=problem_files(judged),
-                samples=evaluation_files(judged, "samples.jsonl.gz"),
-                sampling=evaluation_files(judged, "sampling.json"),
+                problems=list(map(PATHS.problems, judged)),
+                samples=of_run(PATHS.samples, judged),
+                sampling=of_run(PATHS.sampling, judged),
                 code=code(f"otr.evaluation.{kind}"),
             output:
-                verdicts=evaluation_files(judged, "verdicts.jsonl.gz"),
-                scores=evaluation_files(judged, "score.json"),
+                verdicts=of_run(PATHS.verdicts, judged),
+                scores=of_run(PATHS.score, judged),
             log:
                 f"{RESULTS}/logs/{judge}-{suite}-{{model}}-{{run}}.log",
             conda:

@@ -4,7 +4,7 @@ FIGURES = ["results/figure2.png"] if experiment.figure2 else []
 
 rule figure2:
     input:
-        metrics=[f"{RESULTS}/train/{model}/{run}/metrics.jsonl" for model, run in experiment.figure2_runs()],
+        metrics=[PATHS.metrics(*run) for run in experiment.figure2_runs()],
         code=code("otr.figures.figure2"),
     output:
         png=f"{RESULTS}/figures/figure2.png",

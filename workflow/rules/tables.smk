@@ -3,8 +3,8 @@
 
 rule table:
     input:
-        scores=lambda w: [f"{RESULTS}/eval/{cell}/score.json" for cell in experiment.cells(w.table)],
-        verdicts=lambda w: [f"{RESULTS}/eval/{cell}/verdicts.jsonl.gz" for cell in experiment.cells(w.table)],
+        scores=lambda w: [PATHS.score(cell) for cell in experiment.cells(w.table)],
+        verdicts=lambda w: [PATHS.verdicts(cell) for cell in experiment.cells(w.table)],
         code=code("otr.tables.answer", "otr.tables.render", "otr.tables.table"),
     output:
         markdown=f"{RESULTS}/tables/{{table}}.md",
@@ -28,7 +28,7 @@ rule table:
 
 rule comparison:
     input:
-        scores=[f"{RESULTS}/eval/{c}/score.json" for table in experiment.tables for c in experiment.cells(table)],
+        scores=[PATHS.score(cell) for table in experiment.tables for cell in experiment.cells(table)],
         code=code("otr.tables.comparison", "otr.tables.table"),
     output:
         markdown=f"{RESULTS}/tables/comparison.md",

@@ -11,8 +11,8 @@ rule base:
         # A pre-trained model is made from the generator's documents; every other one comes from elsewhere.
         generated=lambda w: [f"{RESULTS}/generated"] if experiment.models[w.model].pretrain else [],
     output:
-        checkpoint=directory(f"{RESULTS}/train/{{model}}/base/checkpoint"),
-        run=f"{RESULTS}/train/{{model}}/base/run.json",
+        checkpoint=directory(PATHS.checkpoint("{model}", settings.BASE_RUN)),
+        run=PATHS.run("{model}", settings.BASE_RUN),
     log:
         f"{RESULTS}/logs/base-{{model}}.log",
     priority: 10
@@ -37,12 +37,12 @@ rule base:
 
 rule train:
     input:
-        base=f"{RESULTS}/train/{{model}}/base/checkpoint",
-        data=lambda w: f"{RESULTS}/data/{experiment.recipe(w.tuned).dataset}/train.parquet",
+        base=PATHS.checkpoint("{model}", settings.BASE_RUN),
+        data=lambda w: PATHS.subset(experiment.recipe(w.tuned).dataset),
     output:
-        checkpoint=directory(f"{RESULTS}/train/{{model}}/{{tuned}}/checkpoint"),
-        metrics=f"{RESULTS}/train/{{model}}/{{tuned}}/metrics.jsonl",
-        run=f"{RESULTS}/train/{{model}}/{{tuned}}/run.json",
+        checkpoint=directory(PATHS.checkpoint("{model}", "{tuned}")),
+        metrics=PATHS.metrics("{model}", "{tuned}"),
+        run=PATHS.run("{model}", "{tuned}"),
         curves=f"{RESULTS}/train/{{model}}/{{tuned}}/curves.png",
     log:
         f"{RESULTS}/logs/train-{{model}}-{{tuned}}.log",
