@@ -76,7 +76,7 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     content["recipe"] = experiment.recipe(options.run).deciding()
     kept = Finished(options.out, outputs, content, rule="train")
     with checkpoint.claimed(options.out) if ranks.first else nullcontext():
-        if ranks.any(ranks.first and kept.adopt()):
+        if any(ranks.any(ranks.first and kept.adopt())):
             return f"{title}: was finished before with the same rows, weights and settings, and is taken over"
         if ranks.first and (changes := checkpoint.changed_settings(resume, settings, set(MEMORY_AND_SPEED))):
             say(f"{title}: starts afresh, as the unfinished run found had other settings ({'; '.join(changes)})")

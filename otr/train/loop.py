@@ -14,6 +14,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,10 +142,10 @@ class Trainer:
             fused=True,
         )
 
-    def step(self, number: int, steps: int, sequences: list[Example]) -> Row:
+    def step(self, number: int, steps: int, sequences: list[Example], batches: list[MicroBatch] | None = None) -> Row:
         """One optimizer step on `sequences`; returns its metrics. FloatingPointError on a loss or gradient that is
-        not finite, before any weight has changed."""
-        metrics = self.gradient(number, sequences)
+        not finite, before any weight has changed. batches: what `micro_batches` makes of them, if it is there yet."""
+        metrics = self.gradient(number, sequences, batches)
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.recipe.clip)
         gradient_norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         if not math.isfinite(gradient_norm):
@@ -158,14 +159,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return {"step": number + 1} | metrics | {"learning_rate": rate, "gradient_norm": gradient_norm}
 
-    def gradient(self, number: int, sequences: list[Example]) -> Row:
+    def gradient(self, number: int, sequences: list[Example], batches: list[MicroBatch] | None = None) -> Row:
         """Put the step's gradient into the parameters; returns its loss and statistics, the same on every rank."""
         ranks, summed = self.ranks, 2 + len(_PER_TOKEN)
         # Sums over the micro-batches, then one row a rank: its rows of logits that are not finite.
         found = torch.zeros(summed + 3 * ranks.count, dtype=torch.float64, device=ranks.device)
         broken = found[summed:].view(ranks.count, 3)[ranks.rank]
         with self._copies.in_use() if self._copies else nullcontext():
-            for batch in self._micro_batches(sequences):
+            for batch in batches or self.micro_batches(sequences):
                 output = self.policy(batch.to(ranks.device), number, self._autocast)
                 output.loss.backward()
                 found[:summed] += self._sums(output)
@@ -182,16 +183,16 @@ class Trainer:
             "sequences": len(sequences),
         }
 
-    def _micro_batches(self, sequences: list[Example]) -> list[MicroBatch]:
-        """This rank's share of a step, in main memory. ValueError: an id that the model has no logit for, which a GPU
-        would look up in another row's memory."""
+    def micro_batches(self, sequences: list[Example]) -> list[MicroBatch]:
+        """This rank's share of a step, in main memory (page-locked for a GPU, so that copying waits for nobody).
+        ValueError: an id that the model has no logit for, which a GPU would look up in another row's memory."""
         pairs = [(example.id, example.tokens) for example in sequences]
         budget, normalisation = self.recipe.tokens_per_microbatch, self.recipe.normalisation
         batches = pack(pairs, budget, normalisation, self.ranks.rank, self.ranks.count)
         largest = max(int(batch.input_ids.max()) for batch in batches)
         if largest >= self.model.config.vocab_size:
             raise ValueError(f"token id {largest}: the model has ids 0 to {self.model.config.vocab_size - 1}")
-        return batches
+        return [batch.pinned() for batch in batches] if self.ranks.device.type == "cuda" else batches
 
     @staticmethod
     def _sums(output: HeadOutput) -> Tensor:
@@ -228,11 +229,21 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
         _tell(ranks, f"{title}: going on after step {first} of {steps}")
     metrics = MetricsFile(resume / "metrics.jsonl", keep=first) if ranks.first else None
     saved = time.monotonic()
-    with Progress(title, steps, "steps", done=first) if ranks.first else nullcontext() as progress:
+
+    def sequences(number: int) -> list[Example]:
+        return [data[i] for i in schedule.batch(number, len(data), recipe.batch_size, trainer.seed)]
+
+    with (
+        Progress(title, steps, "steps", done=first) if ranks.first else nullcontext() as progress,
+        ThreadPoolExecutor(1) as packer,
+    ):
+        # A step is packed while the one before it runs: between two steps a GPU would wait for it.
+        packed = packer.submit(trainer.micro_batches, sequences(first)) if first < steps else None
         for number in range(first, steps):
             started = time.monotonic()
-            batch = [data[i] for i in schedule.batch(number, len(data), recipe.batch_size, trainer.seed)]
-            row = _checked_step(trainer, number, steps, batch)
+            batches = packed.result() if packed else None
+            packed = packer.submit(trainer.micro_batches, sequences(number + 1)) if number + 1 < steps else None
+            row = _checked_step(trainer, number, steps, sequences(number), batches)
             seconds = time.monotonic() - started
             if metrics is not None and progress is not None:
                 speed = row["tokens"] / seconds
@@ -240,9 +251,9 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
                 metrics.append(row)
                 log(row)
                 progress.update(note=f"loss {row['loss']:.4f}, {speed:.0f} tokens/s")
-            stop = ranks.any(terminated.is_set)
             due = time.monotonic() - saved > 60 * recipe.checkpoint_minutes and number + 1 < steps
-            if stop or ranks.any(due):
+            stop, due = ranks.any(terminated.is_set, due)
+            if stop or due:
                 if metrics is not None:
                     metrics.sync()
                 checkpoint.save(resume, number + 1, trainer.policy, trainer.optimizer, ranks)
@@ -260,9 +271,11 @@ def _tell(ranks: Ranks, text: str) -> None:
         say(text)
 
 
-def _checked_step(trainer: Trainer, number: int, steps: int, batch: list[Example]) -> Row:
+def _checked_step(
+    trainer: Trainer, number: int, steps: int, batch: list[Example], batches: list[MicroBatch] | None = None
+) -> Row:
     try:
-        return trainer.step(number, steps, batch)
+        return trainer.step(number, steps, batch, batches)
     except FloatingPointError as error:
         ids = ", ".join(str(example.id) for example in batch)
         raise UserError(

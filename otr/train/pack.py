@@ -7,7 +7,7 @@ a sequence longer than the budget gets a micro-batch of its own.
     balanced([70, 20, 60, 30, 40], budget=100)        # [[1, 2], [0], [3, 4]]: 80, 70 and 70 tokens
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,8 +32,15 @@ class MicroBatch:
     lengths: tuple[int, ...]
 
     def to(self, device: torch.device) -> "MicroBatch":
-        tensors = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if name != "lengths"}
-        return replace(self, **tensors)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "MicroBatch":
+        """In page-locked memory, from which a GPU copies by itself."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "MicroBatch":
+        tensors = {name: change(value) for name, value in vars(self).items() if name != "lengths"}
+        return replace(self, **tensors)  # type: ignore[arg-type]
 
 
 def balanced(lengths: Sequence[int], budget: int, ranks: int = 1) -> list[list[int]]:

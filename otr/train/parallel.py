@@ -56,9 +56,13 @@ class Ranks:
             dist.all_reduce(values)
         return values
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank: all ranks take the same turn."""
-        return bool(self.sum(torch.tensor(int(flag), device=self.device))) if self.count > 1 else flag
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Whether each flag is set on any rank: all ranks take the same turn."""
+        if self.count == 1:
+            return flags
+        return tuple(
+            bool(count) for count in self.sum(torch.tensor(flags, dtype=torch.int32, device=self.device)).tolist()
+        )
 
     def peak_memory(self) -> int:
         """Most bytes held at once, of GPU memory or, without one, of main memory; of this rank."""

@@ -6,7 +6,7 @@
 A row is the forward and backward pass of one head: hidden states [N, H] and weight [V, H] to the gradients of both.
 All heads of a shape run in turn, `rounds` times over, in one process; `ratio` is the median over rounds of a head's
 time over our cross-entropy head's time in the same round, so that a machine that slows down slows both. `peak` is the
-most memory held above the inputs, the gradients included. Liger-Kernel is measured where it is installed.
+most memory held above the inputs, the gradients included. Liger-Kernel and QuACK are measured where installed.
 """
 
 import argparse
@@ -77,7 +77,7 @@ class Inputs:
         budget = self.shape.chunk * self.shape.vocabulary * self.hidden.element_size()
         head = OTRHead(self.weight, objective, logits_budget=budget, diagnostics=diagnostics)
         examples = torch.zeros_like(self.positions)
-        return lambda: head(self.hidden, self.labels, examples, self.positions, step=0).loss
+        return lambda: head(self.hidden, self.labels, examples, self.positions, step=0, wait=False).loss
 
     def gemms(self) -> None:
         """Only what no head can do without: logits, and one product for each gradient; the results are dropped."""
@@ -111,6 +111,13 @@ class Inputs:
         loss: Tensor = Liger.apply(self.hidden, self.weight, self.labels, None, None, -100, 0.0, 0.0, "sum")[0]
         return loss
 
+    def quack_ce(self) -> Tensor:
+        from quack.linear_cross_entropy import chunked_linear_cross_entropy
+
+        chunk = self.shape.chunk
+        loss: Tensor = chunked_linear_cross_entropy(self.hidden, self.weight, self.labels, chunk, reduction="sum")
+        return loss
+
 
 def heads(inputs: Inputs) -> dict[str, Callable[[], object]]:
     """name -> one forward and backward pass."""
@@ -138,6 +145,8 @@ def heads(inputs: Inputs) -> dict[str, Callable[[], object]]:
     }
     if find_spec("liger_kernel") and inputs.device == "cuda":
         found["Liger CE"] = both(inputs.liger_ce)
+    if find_spec("quack") and inputs.device == "cuda":
+        found["QuACK CE"] = both(inputs.quack_ce)
     return found
 
 
@@ -210,7 +219,7 @@ def measure(shape: Shape, device: str) -> None:
 def _same_loss(losses: dict[str, object]) -> None:
     """A fast head that computes something else would be no finding."""
     wanted = float(str(losses["torch CE, full logits"]))
-    for name in (BASE, "torch linear_cross_entropy", "Liger CE"):
+    for name in (BASE, "torch linear_cross_entropy", "Liger CE", "QuACK CE"):
         if name in losses and abs(float(str(losses[name])) / wanted - 1) > 5e-3:
             raise SystemExit(f"{name}: loss {losses[name]}, torch's cross-entropy is {wanted}")
 
@@ -240,8 +249,9 @@ def main() -> None:
     machine = torch.cuda.get_device_name() if arguments.device == "cuda" else _processor()
     load = os.getloadavg()[0]
     print(f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} threads, load {load:.1f} at the start")
-    if not find_spec("liger_kernel"):
-        print("Liger-Kernel is not installed: its row is left out")
+    for package, name in (("liger_kernel", "Liger-Kernel"), ("quack", "QuACK (quack-kernels)")):
+        if not find_spec(package):
+            print(f"{name} is not installed: its row is left out")
     for shape in shapes:
         rounds = arguments.rounds or shape.rounds
         measure(Shape(shape.tokens, shape.width, shape.vocabulary, shape.chunk, rounds), arguments.device)

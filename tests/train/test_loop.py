@@ -11,7 +11,7 @@ from otr.data.chat import Tokens
 from otr.errors import UserError
 from otr.loss import Objective, reference, rows
 from otr.loss.draws import token_keys
-from otr.train.loop import Trainer, _checked_step, examples
+from otr.train.loop import Example, Trainer, _checked_step, examples
 
 TOLERANCE = 2e-6
 BATCH = sequences()
@@ -113,6 +113,20 @@ def test_a_step_is_clipped_adamw() -> None:
     before = torch.cat([parameter.detach().flatten() for parameter in model().parameters()])
     assert distance(weights(made) - before, wanted - before) < 1e-3  # Adam divides by the root of tiny squares
     assert distance(weights(made), wanted) < TOLERANCE
+
+
+def test_batches_packed_beforehand_are_those_of_the_step() -> None:
+    packed, alone = trainer(), trainer()
+    packed.gradient(3, BATCH, packed.micro_batches(BATCH))
+    alone.gradient(3, BATCH)
+    assert torch.equal(gradients(packed), gradients(alone))
+
+
+def test_an_id_beyond_the_vocabulary_is_refused_before_it_is_looked_up() -> None:
+    made = trainer()
+    bad = [*BATCH, Example(1, Tokens([3, 97, 4], prompt=1))]
+    with pytest.raises(ValueError, match="token id 97: the model has ids 0 to 96"):
+        made.gradient(0, bad)
 
 
 def test_metrics_of_a_step() -> None:
