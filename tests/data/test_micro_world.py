@@ -251,13 +251,13 @@ def test_exactly_one_option_is_right() -> None:
     random = Random(2)
     for _ in range(300):
         item = general.choices(random)
-        hour, minute, later = map(int, re.findall(r"\d+", item.question))
-        part = (hour * 60 + minute + 60 * later) % 1440 // 360
+        hour, minute, *later = map(int, re.findall(r"\d+", item.question))
+        part = (hour * 60 + minute + 60 * sum(later)) % 1440 // 360
         assert item.options[item.index] == ("night", "morning", "afternoon", "evening")[part]
         words = general.categories(random)
         shown = re.findall(r"\w+", words.question.partition(": ")[2])
         counts = [sum(word in general.KINDS[kind] for word in shown) for kind in words.options]
-        assert sorted(counts) == [0, 1, 1, 2] and counts.index(2) == words.index
+        assert sorted(counts) in ([0, 1, 1, 2], [0, 0, 1, 3]) and counts.index(max(counts)) == words.index
 
 
 def test_puzzles_have_the_answer_that_they_ask_for() -> None:

@@ -47,17 +47,18 @@ def _choice(skill: str, content: str, question: str, options: tuple[str, ...], i
 
 
 def choices(random: Random) -> Choice:
-    """What part of the day is it some hours after a given time?"""
-    hour, minute, later = random.randrange(24), random.randrange(60), random.randint(1, 12)
-    content = f"{hour}:{minute:02d}+{later}"
-    question = f"It is {hour}:{minute:02d}. What part of the day is it {later} hours later?"
-    return _choice("choices", content, question, PARTS, (hour + later) % 24 // 6, "times")
+    """What part of the day is it at a given time, or some hours later?"""
+    hour, minute = random.randrange(24), random.randrange(60)
+    later = random.randint(1, 6) if random.random() < 0.5 else 0
+    question = f"It is {hour}:{minute:02d}. What part of the day is it {f'{later} hours later' if later else 'now'}?"
+    return _choice("choices", question, question, PARTS, (hour + later) % 24 // 6, "times")
 
 
 def categories(random: Random) -> Choice:
-    """Of which kind are two of four words, and every other word of a kind of its own?"""
+    """Of which kind are most of four words: three of them, or two where the others are of kinds of their own?"""
     kind, *others = random.sample(list(KINDS), 3)
-    words = [*random.sample(KINDS[kind], 2), *(random.choice(KINDS[other]) for other in others)]
+    count = random.choice((2, 3))
+    words = [*random.sample(KINDS[kind], count), *(random.choice(KINDS[other]) for other in others[: 4 - count])]
     random.shuffle(words)
     content, question = " ".join(sorted(words)), f"What are most of these: {', '.join(words)}?"
     return _choice("categories", content, question, tuple(KINDS), list(KINDS).index(kind), kind)
