@@ -31,7 +31,7 @@ rule base:
         "making the base checkpoint of {wildcards.model}"
     shell:
         "python -m otr.models --experiment {EXPERIMENT:q} --model {wildcards.model} --models {machine.models:q}"
-        " --weights {resources.weights:q}"
+        " --weights={resources.weights:q}"
         " --generated {input.generated} --out {output.checkpoint} --log {log}"
 
 
