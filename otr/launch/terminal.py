@@ -112,10 +112,10 @@ class Calm(logging.Filter):
         rule, title = str(getattr(record, "rule_name", "")), str(getattr(record, "rule_msg", None) or "")
         self._started[getattr(record, "jobid", None)] = rule, title or rule, self._clock()
         reason = str(getattr(record, "reason", None) or "")
-        if len(reason) > REASON:
-            reason = f"{reason[:REASON].rpartition(',')[0]}, ..."
         # What is not there yet, or waits for another job, is why nearly every job runs; anything else is news.
         is_news = reason and not reason.startswith(("Missing output files", "Input files updated by another job"))
+        if len(reason) > REASON:
+            reason = f"{reason[:REASON].rpartition(' ')[0].rstrip(',')}, ..."
         self._say(record, f"start: {title or rule}" + (f" ({reason[0].lower()}{reason[1:]})" if is_news else ""))
         return rule != "all"
 

@@ -142,6 +142,7 @@ def test_no_time_is_named_where_a_rule_is_unknown() -> None:
 def test_a_start_says_why_where_that_is_news() -> None:
     calm = Calm()
     assert start(calm, 1, "train", "Missing output files: a.txt") == "start: train 1"
+    assert start(calm, 5, "train", f"Missing output files: {'long/' * 40}file.txt") == "start: train 5"
     assert start(calm, 2, "train", "Params have changed since last execution") == (
         "start: train 2 (params have changed since last execution)"
     )

@@ -124,7 +124,7 @@ def test_a_model_folder_without_weights_is_reported(checkout: Checkout) -> None:
     (folder / "config.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text("{}")
     text = (checkout.folder / MICRO).read_text()
-    start = text.index("    pretrain:\n", text.index("  small:\n"))
+    start = text.index("    pretrain: {", text.index("  small:\n"))
     end = text.index("}\n", start) + 1
     (checkout.folder / MICRO).write_text(text[:start] + "    path: mine" + text[end:])
     run = checkout.snakemake("--dry-run", "results/table1.md")
