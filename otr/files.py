@@ -161,7 +161,9 @@ def read_json(path: Path | str) -> Any:
 
 def write_record(path: Path | str, record: Row) -> None:
     """Write a JSON object with its own checksum."""
-    write_json(path, record | {"checksum": _checksum(record)})
+    write_json(
+        path, {key: value for key, value in record.items() if key != "checksum"} | {"checksum": _checksum(record)}
+    )
 
 
 def read_record(path: Path | str) -> Row:
