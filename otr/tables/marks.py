@@ -2,7 +2,7 @@
 
     below the regression row                 39.99†
     below the like-for-like row              39.99‡
-    best of the compared rows                *62.50*
+    best of the compared rows                *62.50*, unless all have 0
 
 Marks compare values as shown. A reader can check every mark from the table alone; the paper does the same where one can
 tell (its ties are both bold or unmarked by caption, and no † stands on a value equal to the base's).
@@ -57,7 +57,7 @@ def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Entr
         Entry(
             score,
             dagger=run in shown and floor is not None and shown[run] < floor,
-            bold=run in compared and best is not None and shown[run] == best,
+            bold=run in compared and bool(best) and shown[run] == best,  # rows that all have 0 are no best ones
             # The regression row is asked otherwise: it has no like.
             double_dagger=run in shown
             and like_floor is not None

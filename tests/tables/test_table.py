@@ -65,6 +65,14 @@ def test_bold_is_the_best_of_the_compared_rows(example: Any) -> None:
     assert not cell(table, "large", "base", 1).bold  # the best of all, but not compared
 
 
+def test_rows_that_all_have_nothing_are_no_best_ones(example: Any) -> None:
+    for run in ("sft", "otr"):
+        path = example.path("large", run, "sums")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0.0, "score_rounded": 0.0}))
+    table = example.table()
+    assert not cell(table, "large", "sft", 0).bold and not cell(table, "large", "otr", 0).bold
+
+
 def test_a_missing_score_is_an_empty_cell_and_takes_its_average_with_it(example: Any) -> None:
     example.path("small", "otr", "products").unlink()
     table = example.table()
