@@ -196,7 +196,7 @@ _SPAN = re.compile(
 _LIST_GAP = re.compile(r"\s*(?:,|;|,?\s*and\b|,?\s*or\b|[、或和])\s*")
 _SENTENCE_END = re.compile(
     r"[.!?](?=\s|$|[*_]{1,2}(?:\s|$))|[。！？；]|;(?=\s+[A-Za-z]{2})|，(?=[\u4e00-\u9fff])"
-    r"|,?\s(?:because|since|so|which|where|as|when|with)\s",
+    r"|,?\s(?:because|since|so|which|where|as|when)\s",
     re.IGNORECASE,
 )
 _JUDGEMENT = re.compile(r"\b(?:in)?correct\b|\bwrong\b|\b(?:un)?clear\b|\breasonable\b", re.IGNORECASE)
@@ -206,18 +206,20 @@ _THOUSANDS = r"(?:,|\{,\}|,?\\[,!]|[ \u00a0\u2009\u202f])"  # what may stand bet
 _DIGITS = rf"(?:\d{{1,3}}(?:{_THOUSANDS}\d{{3}})++(?:\.\d+)?(?!\d)|\d++(?:\.\d++)?|\.\d++)"
 _CLOCK = r"\d++(?:\.\d++)?(?:\s?:\s?\d++(?:\.\d++)?)++(?:\s?[aApP]\.?[mM]\b\.?)?"  # 2:3, 10:30 p.m.
 _NUMBER = re.compile(
-    rf"(?<![\w.])[-−]?\s?(?:{_CLOCK}|\\[dt]?frac\{{-?\d+\}}\{{\d+\}}"
+    rf"(?<![\w.])[-−]?\s?(?:{_CLOCK}|\d{{1,4}}\s\d{{1,3}}/\d{{1,3}}(?!\d)|\\[dt]?frac\{{-?\d+\}}\{{\d+\}}"
     rf"|(?:\\\$|[$€£¥])?[-−]?{_DIGITS}{_POWER}?(?:/\d+)?)(?:\s?\\?%|\s?percent\b)?"
 )
 _UNIT_WORD = re.compile(r"\s?([A-Za-z]{1,12})\b")
 _FOREIGN_UNIT = re.compile(r"\s?(?:(?=[\u0400-\U0010ffff])[^\W\d_]){1,8}(?=[\s。，；、,.;!?）)]|$)")
 # What turns a number at the start of a phrase into a longer expression: an operator, a bracket, a command, a list.
 _GOES_ON = re.compile(
-    r"\$?(?:\s*[-+*/^_=<>(){}\[\]\\×·√π±!]|[A-Za-z]|\s*(?:[,;、]|,?\s?and|,?\s?or|[或和])\s*[-\d$(\\]|\s[A-Za-z](?![A-Za-z]))"
+    r"(?!\s\([A-Za-z]{2})\$?(?:\s*[-+*/^_=<>(){}\[\]\\×·√π±!]|[A-Za-z]|\s*(?:[,;、]|,?\s?and|,?\s?or|[或和])\s*[-\d$(\\]|\s[A-Za-z](?![A-Za-z]))"
 )
 # Words that make another value of the number before them: 5 million, 5 minus 3, 5 or more, 5 remainder 2.
 _CONTINUED = re.compile(
-    r"\s?(?:(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|remainder|mod|modulo)\b"
+    r"\s?(?:(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|remainder|mod|modulo|choose|pi)\b|\ssqrt|\s?π"
+    r"|(?:half|halves|thirds?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|hundredths?|thousandths?)\b"
+    r"|,?\s?(?:with\s+)?(?:a\s+)?remainder\b|plus\s+or\s+minus\b|greater\s+than\b"
     r"|(?:minus|plus|times|divided by|multiplied by|over|out of|to|through|or|r)\s+(?:the\s+)?[-$\\]?[\d(]"
     r"|and\s+(?:a|an|one|two|three)\s+(?:half|third|quarter|fourth|fifth|sixth|eighth|tenth)s?\b|and\s+\d+/\d"
     r"|or\s+(?:more|less|fewer|greater|higher|lower|above|below|so)\b|more than\b|less than\b|fewer than\b"
@@ -233,6 +235,7 @@ _FILLER = re.compile(
     r"|not\b.{0,60}\bbut|约|大约|是|为|等于|≈|\\approx|=|:|,)(?![A-Za-z])[\s,:]*",
     re.IGNORECASE,
 )
+_BOUND = re.compile(r"\b(?:at least|at most|than|under|over|between|not|up to|below|above)\s*$", re.IGNORECASE)
 _COPULA = re.compile(r"(?:\b(?:is|are|was|equals?|be|becomes|gives|yields|makes)\b|[:=：])(?!=)\s*", re.IGNORECASE)
 _BULLET = re.compile(r"[ \t]*(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+(?=\S)")
 
@@ -258,7 +261,9 @@ def _behind_anchor(text: str, start: int) -> int:
     if text.startswith("####", start):
         return start + 4
     match = (_CHINESE_ANCHOR if text.startswith("答案", start) else _ANCHOR).match(text, start)
-    return match.end() if match else -1
+    if match is None:
+        return -1
+    return match.end() - (text[match.end() - 1] == "\n")  # the line break tells a bullet from a minus
 
 
 def _passage(phrase: str, answer: str) -> str:
@@ -323,6 +328,8 @@ def _line_answer(line: str, depth: int = 0) -> str | None:
     words = _first_sentence(line)
     if not number and not re.search(r"[\\=^_]", words):
         numbers = list(_NUMBER.finditer(words))
+        if len(numbers) == 1 and _BOUND.search(words[: numbers[0].start()]):
+            return words
         if len(numbers) == 1 and len(words.split()) > 2 and not _CONTINUED.match(words, numbers[0].end()):
             return _with_unit(words, numbers[0])
     # A few words are an answer ("Evelyn", "odd"); a judgement is not, nor are many words without mathematics.

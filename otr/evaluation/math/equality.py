@@ -53,9 +53,14 @@ class Decision:
     rule: str = ""
 
 
+_AND_FRACTION = re.compile(r"^([+-]?\d+) and (\d+/\d+)")  # 4 and 1/2
+
+
 def decide(gold: Gold, answer: str) -> Decision:
     """Whether `answer`, as a model wrote it, gives the gold answers: all of them, no others, in any order."""
     text = normalise(answer)
+    if len(gold.answers) == 1:
+        text = _AND_FRACTION.sub(r"\1 \2", text)
     if (found := _as_sets(gold, text)) is not None:
         return found
     given = split_answers(text, thousands=len(gold.answers) == 1)
@@ -161,7 +166,8 @@ def _letter_and_value(text: str) -> tuple[str, str]:
     r"""The letter of a choice and the value behind it: ("C", "27") for `\textbf{(C)} 27`; ("", text) without one."""
     match = _LETTER.fullmatch(text)
     value = match["value"].strip() if match else ""
-    if match is None or not value or value[0] in "+-*/^_=<>,;)]}" or value.startswith((r"\le", r"\ge", r"\cup")):
+    signs = "*/^_=<>,;)]}" if text.startswith("\\") else "+-*/^_=<>,;)]}"  # \textbf{(A)} -12, but not (A) - 12
+    if match is None or not value or value[0] in signs or value.startswith((r"\le", r"\ge", r"\cup")):
         return "", text
     return match["round"] or match["bare"], value
 
@@ -187,12 +193,13 @@ _UPRIGHT = re.compile(r"\\(?:text\w*|mathrm|mbox)\s?\{([^{}]*)\}")
 _CLOCK = re.compile(
     r"(?P<parts>\d+(?:\.\d+)?(?::\d+(?:\.\d+)?)+)(?P<half>[ap]\.?m\.?)?|(?P<hour>\d{1,2})(?P<half_of_hour>[ap]\.?m\.?)"
 )
+_TO = re.compile(r"(?<=\d)to(?=\d)")  # 3 to 4
 _TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d)?")
 
 
 def _clock(text: str) -> tuple[str, str] | None:
     """("3:45", "p") for 3:45 p.m., ("2:3", "") for a ratio; None for anything else."""
-    plain = _UPRIGHT.sub(r"\1", text).replace(" ", "").casefold()
+    plain = _TO.sub(":", _UPRIGHT.sub(r"\1", text).replace(" ", "").casefold())
     match = _CLOCK.fullmatch(plain)
     if match is None:
         return None
@@ -413,7 +420,8 @@ def _expressions(answer: str, given: str) -> Decision:
     numbers = [number for number in (read_number(answer), read_number(given)) if number]
     if not _verify(one, other, _rounding(numbers)):
         return Decision(False, _difference(answer, given, one, other))
-    if _differ_exactly(_side(one), _side(other)):
+    both = isinstance(one, sympy.Equality) and isinstance(other, sympy.Equality)
+    if not both and _differ_exactly(_side(one), _side(other)):
         return Decision(False, "exact")
     return Decision(True)
 

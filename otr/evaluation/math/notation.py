@@ -137,6 +137,7 @@ _BARE_SQRT = re.compile(r"\\sqrt ?(\d|[a-z](?![a-z]))")
 _MODULUS = re.compile(
     r" ?(?:\\pmod ?(?:\{([^{}]{1,20})\}|(\d))|\(? ?(?:\\bmod|\\mod|\\text\{ ?mod ?\}|mod) ?(\{?[\w]{1,10}\}?) ?\)?)$"
 )
+_SWITCHED = re.compile(r"\{\s?\\(?:rm|text|mathrm)\s+(?=[A-Za-z])")  # {\rm cm}
 _ELLIPSIS = re.compile(r"(?<=\d)\.{3,}")
 _CURRENCY = re.compile(r"(?:US|USD|AU|CA|HK|Rs\.?|RMB|EUR|\\text\s?\{\s*(?:Rs\.?|USD|\\\$)\s*\})\s?(?:\\?\$)?(?=[\d.])")
 _NO_SOLUTION = re.compile(
@@ -156,7 +157,7 @@ def normalise(text: str) -> str:
     for left, right in _DELIMITERS:
         if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
             text = text[len(left) : -len(right)]
-    text = _undecorated(text)
+    text = _undecorated(_SWITCHED.sub(r"\\mathrm{", text))
     text = _SPACES.sub(" ", _LAYOUT.sub(_lay_out, text))
     text = _untexted(text.strip())
     if "\\" in text:
@@ -178,7 +179,8 @@ def is_blank(text: str) -> bool:
 
 
 _BLANK = re.compile(
-    r"(?:\s|\\[,;:! ]|~|\\q?quad|\\text\s?\{\s*\}|\\(?:l|c|v)?dots|\\square|\\Box|\\_|[.?_$*\\(){}-]"
+    r"(?:\s|\\[,;:! ]|~|\\q?quad|\\[hv]?phantom\s?\{[^{}]*\}"
+    r"|\\text\s?\{\s*\}|\\(?:l|c|v)?dots|\\square|\\Box|\\_|[.?_$*\\(){}-]"
     r"|\\(?:boxed|fbox)\s?\{|(?:\\text\s?\{\s*)?(?:your|the|final|answer|here|\s)*answer(?:\s|here)*\}?)*",
     re.IGNORECASE,
 )

@@ -132,7 +132,9 @@ def split_percent(text: str) -> tuple[str, bool]:
 
 _WORD = re.compile(
     r" ?(?P<open>\\text(?:rm)?\{ ?)?"
-    r"(?P<word>hundred|thousand|million|billion|trillion|dozens?|squared|cubed|factorial|[万亿])(?![A-Za-z])"
+    r"(?P<word>hundred|thousand|million|billion|trillion|dozens?|squared|cubed|factorial|[万亿]"
+    r"|(?:half|halve|third|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)(?![A-Za-z])"
+    r"(?: (?P<more>thousand|million|billion)(?![A-Za-z]))?"
 )
 _NUMBER_BEFORE = re.compile(r"(?<![\w.}])[+-]?(?:\d[\d,. ]*\d|\d)(?:/\d+)?$")
 _LONGEST_BEFORE = 40  # characters of a number before its word
@@ -148,6 +150,8 @@ _VALUES = {
     "cubed": "^{3}",
     "factorial": "!",
 }
+_FRACTIONS = {"half": 2, "halve": 2, "third": 3, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
+_FRACTIONS |= {"ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}
 _OPERATORS = {
     "plus": "+",
     "minus": "-",
@@ -179,7 +183,22 @@ def spell_words(text: str) -> str:
     return ("".join(spelt) + text[start:]).replace(r"\text{}", "").replace(r"\text{ }", "")
 
 
-_TELLING = (*_OPERATORS, "hundred", "thousand", "illion", "dozen", "squared", "cubed", "factorial", " and ")
+_TELLING = (
+    *_OPERATORS,
+    "hundred",
+    "thousand",
+    "illion",
+    "dozen",
+    "squared",
+    "cubed",
+    "factorial",
+    " and ",
+    "hal",
+    "third",
+    "fth",
+    "sixth",
+)
+_TELLING += ("seventh", "eighth", "ninth", "tenth", "dth")
 
 
 def _spell_word(number: str, match: re.Match[str]) -> str:
@@ -187,7 +206,10 @@ def _spell_word(number: str, match: re.Match[str]) -> str:
     if match["word"].startswith("dozen"):
         read = read_number(number)
         return f"{read.value * 12 if read else number}{opened}"
-    return f"{number}{_VALUES[match['word']]}{opened}"
+    word = match["word"].removesuffix("s")
+    if word in _FRACTIONS:
+        return f"{number}/{_FRACTIONS[word]}{opened}"
+    return f"{number}{_VALUES[word]}{_VALUES.get(match['more'] or '', '')}{opened}"
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def _split(text: str, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _built(match: re.Match[str]) -> Set | None:
-    body = _read(match["body"]) if len(split_top(match["body"])) == 1 else _every(split_top(match["body"]))
+    body = _read(match["body"])
     if body is None or not match["domain"]:
         return body
     domain = _read(match["domain"].removeprefix(r"\in").strip())

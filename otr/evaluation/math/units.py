@@ -268,7 +268,7 @@ _NUMBER_HEAD = (
 )
 _NUMBER_START = re.compile(_NUMBER_HEAD)
 _PLAIN_UNIT = re.compile(
-    r"[A-Za-z][A-Za-z .]*(?:\^(?:-?\d|\{-?\d\}))?(?:\s?(?:/|\*|\\cdot|per)\s?[A-Za-z]+(?:\^(?:-?\d|\{-?\d\}))?)*"
+    r"(?:(?:/|per ) ?)?[A-Za-z][A-Za-z .]*(?:\^(?:-?\d|\{-?\d\}))?(?:\s?(?:/|\*|\\cdot|per)\s?[A-Za-z]+(?:\^(?:-?\d|\{-?\d\}))?)*"
 )
 _FOREIGN = re.compile(r"(?=[\u0400-\U0010ffff])[^\W\d_](?:(?=[\u0400-\U0010ffff])[^\W\d_]|/){0,20}$")
 _DEGREES = re.compile(r"\s?\^\\circ\s?(?:\\text\{ ?)?([CF]?)(?: ?\})?$")
@@ -281,11 +281,16 @@ _ENDS_EXPRESSION = re.compile(r"(?:[\d)}]|\\[A-Za-z]{1,20}) ?$")
 # Words that say more of a number than what it counts.
 _QUALIFIED = re.compile(
     r"(?<![A-Za-z])(?:or|than|least|most|not|no|is|isn't|are|was|were|wrong|incorrect|false|greater|smaller|lower|higher"
-    r"|above|below|under|plus|minus|squared|cubed|hundred|thousand|million|billion|trillion|dozen|percent|half"
-    r"|quarter|remainder|mod|modulo|to|until|through|if|when|unless|undefined|error|maybe|except|but|only|without"
+    r"|above|below|under|plus|minus|(?<!units )squared|(?<!units )cubed"
+    r"|hundred|thousand|million|billion|trillion|dozen|percent"
+    r"|half|quarter|remainder|mod|modulo|to|until|through|if|when|unless|undefined|error|maybe|except|but|only|without"
     r"|between|cannot|up|base|R|and|[ap]\.?m)(?![A-Za-z])",
     re.IGNORECASE,
 )
+
+
+def _is_unit(found: Unit, words: str) -> bool:
+    return found.is_known or not is_qualified(words)
 
 
 def is_qualified(words: str) -> bool:
@@ -305,9 +310,8 @@ def split_unit(text: str, loose: bool) -> tuple[str, Unit]:
         start = len(text) - len(match[0])
     if start is not None:
         body = text[:start].rstrip()
-        return (
-            (_without_times(body), unit(text[start:])) if body and not is_qualified(text[start:]) else (text, NO_UNIT)
-        )
+        found = unit(text[start:])
+        return (_without_times(body), found) if body and _is_unit(found, text[start:]) else (text, NO_UNIT)
     if match := _DEGREES.search(text[-30:]):
         body = text[: len(text) - len(match[0])].rstrip()
         return (body, unit("°" + match[1])) if body else (text, NO_UNIT)
