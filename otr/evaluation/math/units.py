@@ -268,7 +268,8 @@ _NUMBER_HEAD = (
 )
 _NUMBER_START = re.compile(_NUMBER_HEAD)
 _PLAIN_UNIT = re.compile(
-    r"(?:(?:/|per ) ?)?[A-Za-z][A-Za-z .]*(?:\^(?:-?\d|\{-?\d\}))?(?:\s?(?:/|\*|\\cdot|per)\s?[A-Za-z]+(?:\^(?:-?\d|\{-?\d\}))?)*"
+    r"(?:(?:/|per ) ?)?[A-Za-z][A-Za-z .]*(?:\^(?:-?\d|\{-?\d\}))?"
+    r"(?:\s?(?:/|\*|\\cdot|per)\s?[A-Za-z]+(?:\^(?:-?\d|\{-?\d\}))?)*"
 )
 _FOREIGN = re.compile(r"(?=[\u0400-\U0010ffff])[^\W\d_](?:(?=[\u0400-\U0010ffff])[^\W\d_]|/){0,20}$")
 _DEGREES = re.compile(r"\s?\^\\circ\s?(?:\\text\{ ?)?([CF]?)(?: ?\})?$")
