@@ -68,7 +68,7 @@ def test_bold_is_the_best_of_the_compared_rows(example: Any) -> None:
 def test_rows_that_all_have_nothing_are_no_best_ones(example: Any) -> None:
     for run in ("sft", "otr"):
         path = example.path("large", run, "sums")
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0.0, "score_rounded": 0.0}))
+        write_record(path, json.loads(path.read_text()) | {"score": 0.0, "score_rounded": 0.0})
     table = example.table()
     assert not cell(table, "large", "sft", 0).bold and not cell(table, "large", "otr", 0).bold
 
