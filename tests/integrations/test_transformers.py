@@ -44,7 +44,7 @@ def test_sft_trains_as_trainer_itself(tmp_path: Path) -> None:
 
 def test_otr_trains_something_else_and_evaluation_stays_cross_entropy(tmp_path: Path) -> None:
     otr, sft = trainer(tmp_path, compute_loss_func(Objective(beta=-0.5))), trainer(tmp_path)
-    assert otr.evaluate()["eval_loss"] == pytest.approx(sft.evaluate()["eval_loss"], rel=1e-3) > 1
+    assert otr.evaluate()["eval_loss"] == pytest.approx(sft.evaluate()["eval_loss"], rel=1e-3)
     for found in (otr, sft):
         found.train()
     assert float((weights(otr) - weights(sft)).abs().max()) > 1e-4
