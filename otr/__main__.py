@@ -26,7 +26,7 @@ STAGES = {
     },
     "Evaluation": {
         "sample": ("otr.evaluation.sample", "completions of a checkpoint, by vLLM"),
-        "grade": ("otr.evaluation.math", "verdicts and scores of mathematics benchmarks"),
+        "grade-math": ("otr.evaluation.math", "verdicts and scores of mathematics benchmarks"),
         "grade-code": ("otr.evaluation.code", "verdicts and scores of code benchmarks, run in a sandbox"),
         "grade-general": ("otr.evaluation.general", "verdicts and scores of multiple choice and exact match"),
     },
@@ -63,7 +63,7 @@ def main() -> None:
     if arguments[0] in ("-V", "--version"):
         print(f"otr {version('otr')}")
         return
-    module = modules().get(arguments[0])
+    module = modules().get("grade-math" if arguments[0] == "grade" else arguments[0])
     if module is None:
         print(f"error: '{arguments[0]}' is not a stage; allowed: {', '.join(modules())}", file=sys.stderr)
         sys.exit(2)

@@ -97,7 +97,7 @@ def _sampling(folder: Path, path: Path) -> None:
 
 def _score(path: Path) -> None:
     """A score is what its verdicts give, and they are verdicts on the completions beside them."""
-    from otr.evaluation.score import right_shares
+    from otr.evaluation.shares import right_shares
 
     score = read_record(path)
     names = tuple(str(score[key]) for key in ("model", "run", "benchmark"))

@@ -6,6 +6,7 @@ from otr.config.experiment import (
     BASE_TUNED_RUN,
     CODE_SCORERS,
     GENERAL_SCORERS,
+    KINDS,
     MEMORY_AND_SPEED,
     Benchmark,
     Cell,
@@ -28,7 +29,7 @@ from otr.config.experiment import (
 from otr.config.reading import EXPERIMENTS, experiment_file, load, machine
 
 __all__ = [
-    "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "MEMORY_AND_SPEED",
+    "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "KINDS", "MEMORY_AND_SPEED",
     "Benchmark", "Block", "Cell", "Dataset",
     "Experiment", "FewShot", "Figure2", "Gold", "Lengths", "Machine", "Method", "Model", "Protocol",
     "Protocols", "Scorer", "Source", "Training", "experiment_file", "load", "machine", "sources",

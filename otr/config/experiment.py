@@ -8,7 +8,7 @@ Every block refuses unknown keys, so a typing error is reported and never ignore
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -267,6 +267,9 @@ class Gold(Block):
 Scorer = Literal["math", "humaneval", "mbpp", "choice", "bbeh"]
 CODE_SCORERS = ("humaneval", "mbpp")
 GENERAL_SCORERS = ("choice", "bbeh")
+Kind = Literal["math", "code", "general"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Each is graded by a stage of its own: otr.evaluation.math, .code, .general."""
 
 
 class Benchmark(Block):
@@ -306,8 +309,8 @@ class Benchmark(Block):
     """Benchmarks of one suite are sampled in one job, with one load of the checkpoint."""
 
     @property
-    def kind(self) -> Literal["math", "code", "general"]:
-        """Which stage judges the completions: otr.evaluation.math, .code or .general."""
+    def kind(self) -> Kind:
+        """Which stage grades the completions."""
         if self.scorer in CODE_SCORERS:
             return "code"
         return "general" if self.scorer in GENERAL_SCORERS else "math"

@@ -1,6 +1,6 @@
 """Which files decide what a stage writes: its modules and all that they import, found by reading them.
 
-    files("otr.evaluation.math")     otr/evaluation/math/__main__.py, .../gold.py, ..., otr/evaluation/score.py
+    files("otr.evaluation.math")     otr/evaluation/math/__main__.py, .../gold.py, ..., otr/evaluation/shares.py
 
 Nothing is imported for it. An import counts wherever it stands, in a function too, and so does a module whose name
 stands in a string ("-m", "otr.evaluation.math.equality"), for that is how another process is started. What is only
@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ("otr.command", "otr.config", "otr.errors", "otr.files", "otr.machine")
-"""Rooms that decide no number: the command line, messages, how files are written, what the machine is. The settings'
-values decide much, and they reach a rule as its parameters, so the code that reads them need not."""
+SHARED = ("otr.command", "otr.config", "otr.errors", "otr.files", "otr.integrity", "otr.machine")
+"""Rooms that decide no number: the command line, messages, how files are written and checked, what the machine is. The
+settings' values decide much, and they reach a rule as its parameters, so the code that reads them need not."""
 _NAMED = re.compile(r"\b(otr(?:\.\w+)+)(?: import (\w+))?")
 
 

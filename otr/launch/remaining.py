@@ -20,7 +20,7 @@ from typing import Any
 
 from otr.files import write_json
 
-STAGES = ("generate", "base", "subset", "problems", "train", "sample", "execute", "grade", "match", "")
+STAGES = ("generate", "base", "subset", "problems", "train", "sample", "grade", "")
 """Rules by their beginning, in the order in which they wait for one another; at the end all others (tables, ...)."""
 QUICK = 1.0
 """Seconds of a rule that is none of the above, until one was measured: a table, a copy."""

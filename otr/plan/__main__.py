@@ -15,7 +15,7 @@ text of tables and the assumptions they rest on. The model behind it:
              whichever takes longer (roofline), plus a fixed overhead. The batch is what fits the memory when
              completions are half done on average. Prompts cost 2 x parameters x tokens; the last completion runs on
              alone to its limit. Device-hours count every engine of a job.
-  judging    seconds of a core a completion.
+  grading    seconds of a core a completion.
 
 --calibrate takes the speed of training and decoding from finished runs instead (of the same model, else of others); do
 so only where they ran on the machine that is planned for.

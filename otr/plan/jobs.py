@@ -39,7 +39,7 @@ EXAMPLES = 10_000
 """Training examples of a set whose size nothing tells."""
 PROBLEMS = 500
 """Problems of a benchmark that cannot be counted yet."""
-JUDGE_SECONDS = {"math": 0.01, "code": 1.0, "general": 0.001}
+GRADE_SECONDS = {"math": 0.01, "code": 1.0, "general": 0.001}
 """Of a core, a completion."""
 SUBSET_HOURS = 0.25
 """Of a core, to tokenize a source of the paper's size."""
@@ -239,12 +239,12 @@ class Plan:
         host = engines * (self._weights(model) / 1e9 + HOST_PROCESS_GB) if self.hardware.is_gpu else 0.0
         cost = Cost(engines * seconds / 3600, 0.0, decoding.memory_gb, host, total * TOKEN_BYTES / 1e9)
         yield Job("sample", f"{model} {run} {suite}", cost, done, detail)
-        for kind in JUDGE_SECONDS:
-            judged = [name for name in names if self.experiment.benchmarks[name].kind == kind]
-            if judged:
-                hours = sum(completions[name] for name in judged) * JUDGE_SECONDS[kind] / 3600
-                done = all(self.tree.score(cells[name]).exists() for name in judged)
-                yield Job(f"judge {kind}", f"{model} {run} {suite}", Cost(core_hours=hours), done)
+        for kind in GRADE_SECONDS:
+            graded = [name for name in names if self.experiment.benchmarks[name].kind == kind]
+            if graded:
+                hours = sum(completions[name] for name in graded) * GRADE_SECONDS[kind] / 3600
+                done = all(self.tree.score(cells[name]).exists() for name in graded)
+                yield Job(f"grade {kind}", f"{model} {run} {suite}", Cost(core_hours=hours), done)
 
     # Training
 

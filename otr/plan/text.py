@@ -8,8 +8,8 @@ from otr.plan.hardware import BANDWIDTH_SHARE, DISK_BYTES_A_SECOND
 from otr.plan.jobs import (
     CHECKPOINT_SHARE,
     DEMONSTRATION,
+    GRADE_SECONDS,
     HOST_PROCESS_GB,
-    JUDGE_SECONDS,
     PROMPT,
     STEP_OVERHEAD,
     SUBSET_HOURS,
@@ -19,7 +19,7 @@ from otr.plan.jobs import (
 )
 from otr.results import RunFile
 
-STAGES = ("subset", "base", "train", "sample", "judge math", "judge code", "judge general")
+STAGES = ("subset", "base", "train", "sample", "grade math", "grade code", "grade general")
 
 
 TRAINING = (
@@ -138,7 +138,7 @@ def _assumptions(plan: Plan) -> list[str]:
     speeds = "as finished runs had them (--calibrate)" if plan.calibrate else "peak x MFU, and the roofline"
     trainings = [job for job in plan.jobs if job.stage == "train"]
     resumable = max((job.detail["resumable_gb"] for job in trainings), default=0.0)
-    judging = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in JUDGE_SECONDS.items())
+    grading = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in GRADE_SECONDS.items())
     length = f"{plan.completion_tokens:g} tokens" if plan.completion_tokens else "half of max_tokens"
     return [
         *_too_large(plan, trainings),
@@ -152,7 +152,7 @@ def _assumptions(plan: Plan) -> list[str]:
         f"{HOST_PROCESS_GB:g} GB a process",
         "completions are as long as those drawn before under the same protocol; else a tuned model's solutions as long "
         f"as what it was trained on, all others {length}; prompts {PROMPT} tokens, a demonstration {DEMONSTRATION}",
-        f"judging: {judging} a completion; a subset {SUBSET_HOURS:g} core-hours",
+        f"grading: {grading} a completion; a subset {SUBSET_HOURS:g} core-hours",
         *plan.notes,
     ]
 

@@ -37,8 +37,9 @@ from checkouts import MICRO, Checkout, copy_of_tree  # noqa: E402
 TARGET = "all"
 STAGES = {
     "generate": "otr.data.micro", "pre-train": "otr.models", "subset": "otr.data.subsample", "train": "otr.train",
-    "problems": "otr.evaluation.problems", "sample": "otr.evaluation.sample", "grade": "otr.evaluation.math",
-    "execute": "otr.evaluation.code", "match": "otr.evaluation.general", "table": "otr.tables", "report": "otr.report",
+    "problems": "otr.evaluation.problems", "sample": "otr.evaluation.sample", "grade-math": "otr.evaluation.math",
+    "grade-code": "otr.evaluation.code", "grade-general": "otr.evaluation.general",
+    "table": "otr.tables", "report": "otr.report",
 }  # fmt: skip
 KINDS = ("worker", "job", "all", "leader")
 SETTLE = 300

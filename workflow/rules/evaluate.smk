@@ -1,7 +1,6 @@
 # From checkpoints to completions, verdicts and scores.
 #
 # Benchmarks of one suite are sampled by one job, with one load of the checkpoint; each kind of benchmark has its grader.
-JUDGES = {"math": "grade", "code": "execute", "general": "match"}
 
 
 def of_run(path, benchmarks):
@@ -49,33 +48,33 @@ for suite, suite_benchmarks in experiment.suites().items():
             " --run {wildcards.run} --benchmarks {params.benchmarks} --checkpoint {input.checkpoint}"
             " --problems {params.problems} --engine {machine.engine} --engines {resources.engines} --out {params.out} --log {log}"
 
-    for kind, judge in JUDGES.items():
-        judged = [name for name in suite_benchmarks if experiment.benchmarks[name].kind == kind]
-        if not judged:
+    for kind in settings.KINDS:
+        graded = [name for name in suite_benchmarks if experiment.benchmarks[name].kind == kind]
+        if not graded:
             continue
 
         rule:
             name:
-                f"{judge}_{suite}"
+                f"grade_{kind}_{suite}"
             input:
-                problems=list(map(PATHS.problems, judged)),
-                samples=of_run(PATHS.samples, judged),
-                sampling=of_run(PATHS.sampling, judged),
+                problems=list(map(PATHS.problems, graded)),
+                samples=of_run(PATHS.samples, graded),
+                sampling=of_run(PATHS.sampling, graded),
                 code=code(f"otr.evaluation.{kind}"),
             output:
-                verdicts=of_run(PATHS.verdicts, judged),
-                scores=of_run(PATHS.score, judged),
+                verdicts=of_run(PATHS.verdicts, graded),
+                scores=of_run(PATHS.score, graded),
             log:
-                f"{RESULTS}/logs/{judge}-{suite}-{{model}}-{{run}}.log",
+                f"{RESULTS}/logs/grade-{kind}-{suite}-{{model}}-{{run}}.log",
             conda:
                 ENVIRONMENT
             params:
                 module=f"otr.evaluation.{kind}",
-                benchmarks=judged,
+                benchmarks=graded,
                 problems=lambda w, input: Path(input.problems[0]).parents[1],
                 evaluation=lambda w, output: Path(output.scores[0]).parents[1],
             message:
-                "judging the completions of {wildcards.model} {wildcards.run}"
+                "grading the completions of {wildcards.model} {wildcards.run}"
             shell:
                 "python -m {params.module} --experiment {EXPERIMENT:q} --model {wildcards.model}"
                 " --run {wildcards.run} --benchmarks {params.benchmarks} --problems {params.problems}"

@@ -23,8 +23,8 @@ from otr.config import Experiment
 from otr.evaluation.code.program import Program, extract
 from otr.evaluation.code.sandbox.sandbox import Sandbox, choose
 from otr.evaluation.code.verdicts import TEST_SECONDS, Outcome, Task, judge
-from otr.evaluation.score import right_shares
 from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
+from otr.evaluation.shares import right_shares
 from otr.files import Row
 
 _LONGEST_SHOWN = 20_000  # characters of a program kept in its verdict

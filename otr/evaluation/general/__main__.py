@@ -18,8 +18,8 @@ from typing import Any
 from otr.command.stage import Stage
 from otr.config import Benchmark
 from otr.evaluation.general.matching import Answer, read_answer, read_letter
-from otr.evaluation.score import right_shares
 from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
+from otr.evaluation.shares import right_shares
 from otr.files import Row, write_jsonl
 
 TASKS = Path(__file__).parent

@@ -4,7 +4,7 @@ In: problems and samples.jsonl.gz. Out, a benchmark: verdicts.jsonl.gz, a line a
 
     {"problem": "0", "sample": 2, "gold": ["72"], "correct": true, "answer": "72", "how": "boxed", "reason": "same"}
 
-and score.json: mean@k in percent with its standard error (otr/evaluation/score.py says how), counts, the protocol with
+and score.json: mean@k in percent with its standard error (otr/evaluation/shares.py says how), counts, the protocol with
 one exact prompt, and where it all came from.
 """
 
@@ -12,8 +12,8 @@ import os
 
 from otr.command.stage import Stage
 from otr.evaluation.math.gold import Gold
+from otr.evaluation.math.score import score
 from otr.evaluation.math.verdicts import Verdict, grade
-from otr.evaluation.score import score
 from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
 from otr.files import Row
 
@@ -47,7 +47,7 @@ def figures(read: Samples, verdicts: list[Verdict]) -> Row:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    stage = Stage("otr grade", __doc__)
+    stage = Stage("otr grade-math", __doc__)
     add_options(stage)
     stage.add("--workers", type=int, default=os.cpu_count() or 1, help="grading processes (default: all cores)")
     with stage.run(arguments) as (experiment, options):

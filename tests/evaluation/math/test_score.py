@@ -5,8 +5,8 @@ from itertools import combinations
 
 import pytest
 
+from otr.evaluation.math.score import score
 from otr.evaluation.math.verdicts import Verdict
-from otr.evaluation.score import score
 
 RIGHT = Verdict(True, "5", "boxed", "same")
 WRONG = Verdict(False, "6", "anchor", "different")
