@@ -16,7 +16,7 @@ from checkouts import MICRO, ROOT
 
 from otr import config
 from otr.command.finished import Finished
-from otr.evaluation.score import right_shares
+from otr.evaluation.shares import right_shares
 from otr.files import Row, read_record, write_jsonl, write_record
 from otr.integrity import hashes
 from otr.tables import render
