@@ -25,6 +25,7 @@ STAGES = {
         "train": ("otr.train", "fine-tune a checkpoint with a method (SFT, DFT, OTR, ...)"),
     },
     "Evaluation": {
+        "prompt": ("otr.evaluation.prompt", "what a checkpoint is sent in each protocol, and what a training sees"),
         "sample": ("otr.evaluation.sample", "completions of a checkpoint, by vLLM"),
         "grade-math": ("otr.evaluation.math", "verdicts and scores of mathematics benchmarks"),
         "grade-code": ("otr.evaluation.code", "verdicts and scores of code benchmarks, run in a sandbox"),

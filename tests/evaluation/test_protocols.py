@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from transformers import AutoTokenizer
 
 from otr import config
 from otr.data.chat import Chat
+from otr.evaluation.prompt import main as show_prompts
 from otr.evaluation.protocols import Asker
 
 NATURAL = config.Protocol(prompt="natural", temperature=0.0, top_p=1.0, max_tokens=32)
@@ -49,3 +51,20 @@ def test_decoding_stops_at_every_trained_end(tiny_checkpoint: Path) -> None:
 def test_a_benchmark_may_set_its_own_length(tiny_checkpoint: Path) -> None:
     asker = Asker(CHAT, AutoTokenizer.from_pretrained(tiny_checkpoint))
     assert asker.decoding(BENCHMARK.model_copy(update={"max_tokens": 7})).max_tokens == 7
+
+
+def test_prompts_are_printed_on_request(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "--experiment",
+        str(config.experiment_file("micro")),
+        "--checkpoint",
+        str(tiny_checkpoint),
+        "--problem",
+        "What is 7?",
+    ]
+    show_prompts(arguments)
+    said = capsys.readouterr().out
+    assert "Question: What is 7?" in said and "Answer:|" in said
+    assert "<|im_start|>user\nWhat is 7?" in said and said.rstrip().endswith("RESPONSE<|im_end|>")
+    with pytest.raises(SystemExit):
+        show_prompts([*arguments, "--benchmark", "none"])
