@@ -2,12 +2,15 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from otr import config
@@ -15,6 +18,9 @@ from otr.command import progress
 from otr.errors import UserError
 from otr.files import wall
 from otr.machine.provenance import provenance
+
+STOPPED = ".stopped"
+"""End of the name beside a log under which it is noted, a line each time, that a scheduler ended the job (SIGTERM)."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -52,6 +58,7 @@ class Stage:
         provenance()  # of the code as it is now: a commit made while the stage runs is not what ran
         started = time.monotonic()
         self._end = ""
+        _end_on_sigterm()
         try:
             if options.log:
                 progress.log_to(options.log)
@@ -62,6 +69,10 @@ class Stage:
         except KeyboardInterrupt:
             progress.say("stopped")
             sys.exit(130)
+        except SystemExit as end:
+            if end.code == TERMINATED and options.log and "SLURM_JOB_ID" in os.environ:
+                _note_stop(options.log)
+            raise
         except Exception as error:
             if isinstance(error, OSError) and (reason := wall(error, options.log or Path.cwd())):
                 progress.say(f"error: {reason}")
@@ -72,11 +83,38 @@ class Stage:
                     traceback.print_exc()
                 sys.exit(1)
             raise
+        if options.log:
+            options.log.with_name(options.log.name + STOPPED).unlink(missing_ok=True)
         progress.say(f"{self._end} ({time.monotonic() - started:.0f} s)")
 
     def done(self, text: str) -> None:
         """The stage's end line with its main figures; its duration is added."""
         self._end = text
+
+
+TERMINATED = 143
+"""Exit status after SIGTERM."""
+
+
+def _end_on_sigterm() -> None:
+    """SIGTERM ends a stage as an exception does: what it holds is let go in order. Training answers it itself."""
+    own = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != own:  # a forked worker, whose code may catch anything
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+
+
+def _note_stop(log: Path) -> None:
+    """Once a job, not once a rank."""
+    if os.environ.get("RANK", "0") == "0":
+        with suppress(OSError), log.with_name(log.name + STOPPED).open("a") as note:
+            note.write(f"{os.environ['SLURM_JOB_ID']}\n")
 
 
 def _close_stdin() -> None:

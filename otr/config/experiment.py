@@ -78,7 +78,9 @@ class Model(Block):
     gpus: Annotated[int, Field(ge=1, le=1024)] = 1
     """Devices a training job of this model takes on a GPU machine."""
     memory_gb: Annotated[int, Field(ge=1, le=10**5)] = 4
-    """Main memory that a job of this model asks a cluster for; each resubmission asks for as much again."""
+    """Main memory that training this model asks a cluster for; a job that was killed asks for as much again."""
+    sampling_memory_gb: Annotated[int, Field(ge=1, le=10**5)] | None = None
+    """The same for sampling, an engine; null takes memory_gb."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -545,6 +547,12 @@ class Machine(Block):
     """Devices that jobs may take; auto takes all that nvidia-smi lists."""
     track: Literal["none", "tensorboard", "wandb"] = "none"
     """Where training curves are shown besides metrics.jsonl and curves.png. wandb stays offline by itself."""
+    gpu_type: str = "h100"
+    """What a cluster's devices are, for the times that jobs ask for: a name that `python -m otr.plan --gpu` knows."""
+    cores_per_gpu: Annotated[int, Field(ge=1)] = 4
+    """CPU cores that a job takes for each of its GPUs. Redoes nothing when changed."""
+    grading_cores: Annotated[int, Field(ge=1)] = 8
+    """CPU cores that grading takes where there are GPUs (elsewhere `threads`)."""
     allow_unsandboxed: bool = False
     """Run generated code without a sandbox where neither bubblewrap nor user namespaces work. Code that a model wrote
     may do anything that this user may."""

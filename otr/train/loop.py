@@ -42,6 +42,8 @@ from otr.train.pack import MicroBatch, pack
 from otr.train.parallel import Ranks
 from otr.train.trackers import Log
 
+CHECKPOINT_SHARE = 0.02
+"""Of the time that resumable checkpoints may take: where writing one takes long, fewer are written."""
 _PER_TOKEN = ("nll", "gt_probability", "gt_count", "entropy", "beta_share")
 
 
@@ -228,7 +230,7 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
         first = checkpoint.load(newest, trainer.policy, trainer.optimizer)
         _tell(ranks, f"{title}: going on after step {first} of {steps}")
     metrics = MetricsFile(resume / "metrics.jsonl", keep=first) if ranks.first else None
-    saved = time.monotonic()
+    saved, pause = time.monotonic(), 60 * recipe.checkpoint_minutes
 
     def sequences(number: int) -> list[Example]:
         return [data[i] for i in schedule.batch(number, len(data), recipe.batch_size, trainer.seed)]
@@ -251,13 +253,15 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
                 metrics.append(row)
                 log(row)
                 progress.update(note=f"loss {row['loss']:.4f}, {speed:.0f} tokens/s")
-            due = time.monotonic() - saved > 60 * recipe.checkpoint_minutes and number + 1 < steps
+            due = time.monotonic() - saved > pause and number + 1 < steps
             stop, due = ranks.any(terminated.is_set, due)
             if stop or due:
                 if metrics is not None:
                     metrics.sync()
+                started = time.monotonic()
                 checkpoint.save(resume, number + 1, trainer.policy, trainer.optimizer, ranks)
                 saved = time.monotonic()
+                pause = max(60 * recipe.checkpoint_minutes, (saved - started) / CHECKPOINT_SHARE)
             if stop:
                 _tell(
                     ranks, f"{title}: told to stop; a checkpoint after step {number + 1} is written, run again to go on"

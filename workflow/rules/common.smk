@@ -11,6 +11,7 @@ sys.path.insert(0, str(workflow.basedir))
 from otr import config as settings
 from otr.launch import ending, imports, preflight, remaining, stopping, terminal
 from otr.errors import UserError
+from otr.plan.requests import MEMORY, Requests
 from otr.results import Paths
 
 preflight.set_paths(workflow.basedir)
@@ -64,9 +65,8 @@ def code(*modules):
     return [os.path.relpath(file) for file in imports.files(*modules)]
 
 
-def memory(wildcards, attempt):
-    """MB that a job of a model asks a cluster for; on one machine nothing is limited by it."""
-    return 1000 * experiment.models[wildcards.model].memory_gb * attempt
+# What jobs ask a scheduler for. A plan takes seconds: the process that submits makes it, and no other.
+REQUESTS = Requests(machine, experiment, Path("results"), planned=CLUSTER and workflow.is_main_process)
 
 
 def generated(*sources):

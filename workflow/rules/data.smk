@@ -30,6 +30,9 @@ rule subset:
         f"{RESULTS}/logs/subset-{{dataset}}.log",
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=lambda w, attempt: REQUESTS.megabytes(MEMORY["subset"], f"subset-{w.dataset}", attempt),
+        runtime=lambda w, attempt: REQUESTS.minutes("subset", f"subset-{w.dataset}", attempt),
     params:
         settings=lambda w: experiment.datasets[w.dataset].model_dump(mode="json"),
         seed=experiment.seed,
@@ -95,7 +98,8 @@ rule overlap:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2500,
+        mem_mb=lambda w, attempt: REQUESTS.megabytes(MEMORY["overlap"], f"overlap-{w.dataset}", attempt),
+        runtime=lambda w, attempt: REQUESTS.minutes("overlap", f"overlap-{w.dataset}", attempt),
     params:
         benchmarks=ASKED,
         labels=[experiment.benchmarks[name].label for name in ASKED],

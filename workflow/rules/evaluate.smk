@@ -30,10 +30,15 @@ for suite, suite_benchmarks in experiment.suites().items():
             f"{RESULTS}/logs/sample-{suite}-{{model}}-{{run}}.log",
         conda:
             ENVIRONMENT
-        threads: experiment.threads * experiment.engines.get(suite, 1)
+        threads: REQUESTS.cores(experiment.engines.get(suite, 1), min(experiment.engines.get(suite, 1), GPUS))
         resources:
             gpu=min(experiment.engines.get(suite, 1), GPUS),
-            mem_mb=lambda w, attempt, engines=experiment.engines.get(suite, 1): memory(w, attempt) * engines,
+            mem_mb=lambda w, attempt, suite=suite: REQUESTS.sampling(
+                w.model, experiment.engines.get(suite, 1), f"sample-{suite}-{w.model}-{w.run}", attempt
+            ),
+            runtime=lambda w, attempt, suite=suite: REQUESTS.minutes(
+                "sample", f"sample-{suite}-{w.model}-{w.run}", attempt, f"{w.model} {w.run} {suite}"
+            ),
             # Of no effect on completions; a resource, so that another number redoes nothing.
             engines=experiment.engines.get(suite, 1),
         params:
@@ -68,6 +73,14 @@ for suite, suite_benchmarks in experiment.suites().items():
                 f"{RESULTS}/logs/grade-{kind}-{suite}-{{model}}-{{run}}.log",
             conda:
                 ENVIRONMENT
+            threads: REQUESTS.grading_cores(GPUS)
+            resources:
+                mem_mb=lambda w, attempt, kind=kind, name=f"{judge}-{suite}": REQUESTS.megabytes(
+                    MEMORY[kind], f"{name}-{w.model}-{w.run}", attempt
+                ),
+                runtime=lambda w, attempt, kind=kind, suite=suite, name=f"{judge}-{suite}": REQUESTS.minutes(
+                    f"judge {kind}", f"{name}-{w.model}-{w.run}", attempt, f"{w.model} {w.run} {suite}"
+                ),
             params:
                 module=f"otr.evaluation.{kind}",
                 benchmarks=graded,

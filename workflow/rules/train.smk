@@ -20,11 +20,14 @@ rule base:
         ENVIRONMENT
     threads: lambda w: pretraining_threads(w.model)
     resources:
-        mem_mb=memory,
+        mem_mb=lambda w, attempt: REQUESTS.training(w.model, f"base-{w.model}", attempt),
+        runtime=lambda w, attempt: REQUESTS.minutes("base", f"base-{w.model}", attempt, w.model),
         # Where a copy lies decides nothing: a resource, so that another place redoes nothing.
         weights=lambda w: machine.weights.get(experiment.models[w.model].hub, ""),
     params:
-        settings=lambda w: experiment.models[w.model].model_dump(mode="json", exclude={"label", "gpus", "memory_gb"}),
+        settings=lambda w: experiment.models[w.model].model_dump(
+            mode="json", exclude={"label", "gpus", "memory_gb", "sampling_memory_gb"}
+        ),
         content=lambda w: preflight.weights(machine, experiment.models[w.model]),
         seed=experiment.seed,
     message:
@@ -48,10 +51,13 @@ rule train:
         f"{RESULTS}/logs/train-{{model}}-{{tuned}}.log",
     conda:
         ENVIRONMENT
-    threads: experiment.threads
+    threads: lambda w: REQUESTS.cores(1, min(experiment.models[w.model].gpus, GPUS))
     resources:
         gpu=lambda w: min(experiment.models[w.model].gpus, GPUS),
-        mem_mb=memory,
+        mem_mb=lambda w, attempt: REQUESTS.training(w.model, f"train-{w.model}-{w.tuned}", attempt),
+        runtime=lambda w, attempt: REQUESTS.minutes(
+            "train", f"train-{w.model}-{w.tuned}", attempt, f"{w.model} {w.tuned}"
+        ),
     params:
         method=lambda w: experiment.method(w.tuned).settings(),
         recipe=lambda w: experiment.recipe(w.tuned).deciding(),
