@@ -24,9 +24,11 @@ so only where they ran on the machine that is planned for.
 from pathlib import Path
 
 from otr.command.stage import Stage
+from otr.config import Machine
 from otr.data.sources import Folders
 from otr.plan.hardware import KNOWN, Hardware
 from otr.plan.jobs import Plan
+from otr.plan.requests import Requests, profile_block
 from otr.plan.text import report, totals
 
 
@@ -42,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         stage.add(key, type=_positive, help=f"{what}, instead of the device's")
     stage.add("--completion-tokens", type=_positive, help="length of completions that nothing tells")
     stage.add("--calibrate", action="store_true", help="take speeds from finished runs in --results")
+    stage.add("--slurm", action="store_true", help="print the resource block of a Snakemake profile instead")
     stage.add("--results", type=Path, default=Path("results"), help="folder of all results (default: results)")
     stage.add("--data", type=Path, default=Path("data"), help="folder of relative `path` sources (default: data)")
     stage.add("--models", type=Path, default=Path("models"), help="folder of relative model paths (default: models)")
@@ -54,7 +57,12 @@ def main(arguments: list[str] | None = None) -> None:
         plan = Plan(
             experiment, hardware, options.results, folders, options.models, options.calibrate, options.completion_tokens
         )
-        print(report(plan), flush=True)
+        if options.slurm:
+            machine = Machine(experiment=experiment.name, gpu_type=hardware.name if hardware.is_gpu else "h100")
+            requests = Requests(machine, experiment, options.results, planned=True)
+            print(profile_block(requests, experiment, plan.jobs), flush=True)
+        else:
+            print(report(plan), flush=True)
         stage.done(f"plan {experiment.name}: {totals(plan)}")
 
 

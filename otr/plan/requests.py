@@ -85,3 +85,30 @@ def _wall_hours(job: Any, machine: Machine) -> float:
     if "hours" in job.detail:
         return float(job.detail["hours"])
     return float(job.cost.core_hours) / (machine.grading_cores if job.stage.startswith("judge") else 1)
+
+
+def profile_block(requests: Requests, experiment: Experiment, jobs: list[Any]) -> str:
+    """The most that jobs of each rule ask for, as lines of a Snakemake profile: to see it, or to set other values."""
+    rules: dict[str, tuple[int, int]] = {}
+
+    def most(rule: str, minutes: int, megabytes: int) -> None:
+        before = rules.get(rule, (0, 0))
+        rules[rule] = max(before[0], minutes), max(before[1], megabytes)
+
+    names = {"judge math": "grade", "judge code": "execute", "judge general": "match"}
+    for job in jobs:
+        words = job.name.split(" ")
+        minutes = requests.minutes(job.stage, "", 1, job.name)
+        if job.stage in ("base", "train"):
+            most(job.stage, minutes, requests.training(words[0], "", 1))
+        elif job.stage == "sample":
+            engines = experiment.engines.get(words[2], 1)
+            most(f"sample_{words[2]}", minutes, requests.sampling(words[0], engines, "", 1))
+        elif job.stage == "subset":
+            most("subset", minutes, MEMORY["subset"])
+        else:
+            most(f"{names[job.stage]}_{words[2]}", minutes, MEMORY[job.stage.removeprefix("judge ")])
+    lines = [f"# The largest job of each rule of experiment {experiment.name}: minutes and MB.", "set-resources:"]
+    for rule, (minutes, megabytes) in rules.items():
+        lines += [f"  {rule}:", f"    runtime: {minutes}", f"    mem_mb: {megabytes}"]
+    return "\n".join(lines) + "\n"
