@@ -508,6 +508,15 @@ class Experiment(Block):
             **self.model_dump(mode="json", include={"seed", "sampling_dtype"}),
         }
 
+    def prompting_settings(self, benchmarks: list[str]) -> dict[str, Any]:
+        """Everything of this file that decides how long prompts and completions may be, given the problems."""
+        keys = {"scorer", "instruction", "max_tokens", "few_shot", "suite"}
+        return {
+            "protocols": self.protocols.model_dump(mode="json"),
+            "benchmarks": {name: self.benchmarks[name].model_dump(mode="json", include=keys) for name in benchmarks},
+            "context": self.context,
+        }
+
     def cells(self, table: str) -> list[Cell]:
         """The results that a table needs."""
         layout = self.tables[table]

@@ -20,6 +20,7 @@ for suite, suite_benchmarks in experiment.suites().items():
         name:
             f"sample_{suite}"
         input:
+            ready=ancient(rules.ready.output),
             checkpoint=checkpoint,
             problems=list(map(PATHS.problems, suite_benchmarks)),
             demonstrations=list(map(PATHS.demonstrations, suite_benchmarks)),

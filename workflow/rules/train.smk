@@ -38,8 +38,37 @@ rule base:
         " --generated {input.generated} --out {output.checkpoint} --log {log}"
 
 
+# Every prompt's length and the room on the disk, before any job of the model takes a GPU.
+rule ready:
+    input:
+        base=f"{RESULTS}/train/{{model}}/base/checkpoint",
+        problems=expand(f"{RESULTS}/problems/{{benchmark}}/problems.jsonl", benchmark=ASKED),
+        demonstrations=expand(f"{RESULTS}/problems/{{benchmark}}/demonstrations.jsonl", benchmark=ASKED),
+    output:
+        f"{RESULTS}/ready/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/ready-{{model}}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        # What jobs will run on changes no prompt.
+        device=machine.gpu_type if GPUS else "cpu",
+    params:
+        experiment=EXPERIMENT,
+        settings=experiment.prompting_settings(ASKED),
+        models=machine.models,
+        problems=lambda w, input: Path(input.problems[0]).parents[1],
+    message:
+        "checking what the jobs of {wildcards.model} need"
+    shell:
+        "python -m otr.plan.ready --experiment {params.experiment} --model {wildcards.model} --base {input.base}"
+        " --problems {params.problems} --models {params.models:q} --gpu-type {resources.device} --out {output} --log {log}"
+
+
 rule train:
     input:
+        ready=ancient(rules.ready.output),
         base=PATHS.checkpoint("{model}", settings.BASE_RUN),
         data=lambda w: PATHS.subset(experiment.recipe(w.tuned).dataset),
     output:
