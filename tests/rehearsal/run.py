@@ -57,7 +57,7 @@ SHORT: Changes = {
 
 def changed(file: Path, changes: Changes) -> str:
     """An experiment with other values at these keys, each of which must be there; as JSON, which is YAML too."""
-    content = config.load(file).model_dump(mode="json")
+    content = config.load(file).model_dump(mode="json", exclude_unset=True)
     for key, value in changes.items():
         inside, *way = content, *key.split(".")
         for name in way[:-1]:

@@ -14,8 +14,8 @@ from otr.config.reading import YamlLoader
 def test_table1_of_micro_is_a_base_and_two_methods_by_three_seeds(checkout: Checkout) -> None:
     found = checkout.planned("results/table1.md")
     assert found == {
-        "generate": 1, "base": 1, "problems": 12, "subset": 1, "train": 6, "sample_all": 8, "grade_math_all": 8,
-        "table": 1, "selected_table": 1,
+        "generate": 1, "base": 1, "ready": 1, "problems": 12, "subset": 1, "train": 6, "sample_all": 8,
+        "grade_math_all": 8, "table": 1, "selected_table": 1,
     }  # fmt: skip
 
 

@@ -52,18 +52,15 @@ rule ready:
     conda:
         ENVIRONMENT
     resources:
-        # What jobs will run on changes no prompt.
-        device=machine.gpu_type if GPUS else "cpu",
+        device=machine.gpu_type if GPUS else "cpu",  # a resource: what jobs will run on changes no prompt
     params:
-        experiment=EXPERIMENT,
         settings=experiment.prompting_settings(ASKED),
-        models=machine.models,
         problems=lambda w, input: Path(input.problems[0]).parents[1],
     message:
         "checking what the jobs of {wildcards.model} need"
     shell:
-        "python -m otr.plan.ready --experiment {params.experiment} --model {wildcards.model} --base {input.base}"
-        " --problems {params.problems} --models {params.models:q} --gpu-type {resources.device} --out {output} --log {log}"
+        "python -m otr.plan.ready --experiment {EXPERIMENT:q} --model {wildcards.model} --base {input.base}"
+        " --problems {params.problems} --models {machine.models:q} --gpu-type {resources.device} --out {output} --log {log}"
 
 
 rule train:
