@@ -41,9 +41,9 @@ rule base:
 # Every prompt's length and the room on the disk, before any job of the model takes a GPU.
 rule ready:
     input:
-        base=f"{RESULTS}/train/{{model}}/base/checkpoint",
-        problems=expand(f"{RESULTS}/problems/{{benchmark}}/problems.jsonl", benchmark=ASKED),
-        demonstrations=expand(f"{RESULTS}/problems/{{benchmark}}/demonstrations.jsonl", benchmark=ASKED),
+        base=PATHS.checkpoint("{model}", settings.BASE_RUN),
+        problems=list(map(PATHS.problems, ASKED)),
+        demonstrations=list(map(PATHS.demonstrations, ASKED)),
     output:
         f"{RESULTS}/ready/{{model}}.json",
     log:
