@@ -20,7 +20,7 @@ from otr.errors import UserError
 
 MARGIN, SPARE = 1.5, 20
 """Times what the plan expects, and minutes on top."""
-USUAL = {"subset": 120, "base": 120, "overlap": 120, "train": 1440, "sample": 1440, "judge": 240}
+USUAL = {"subset": 120, "base": 120, "overlap": 120, "train": 1440, "sample": 1440, "grade": 240}
 """Minutes of a job that no plan speaks of: rows and weights have to be fetched, too."""
 MEMORY = {"subset": 4000, "overlap": 4000, "math": 8000, "code": 8000, "general": 8000}
 """MB. A subset peaks at 2 GB whatever its source's size; graders hold the completions of a suite."""
@@ -84,7 +84,7 @@ class Requests:
 def _wall_hours(job: Any, machine: Machine) -> float:
     if "hours" in job.detail:
         return float(job.detail["hours"])
-    return float(job.cost.core_hours) / (machine.grading_cores if job.stage.startswith("judge") else 1)
+    return float(job.cost.core_hours) / (machine.grading_cores if job.stage.startswith("grade") else 1)
 
 
 def profile_block(requests: Requests, experiment: Experiment, jobs: list[Any]) -> str:
@@ -95,7 +95,6 @@ def profile_block(requests: Requests, experiment: Experiment, jobs: list[Any]) -
         before = rules.get(rule, (0, 0))
         rules[rule] = max(before[0], minutes), max(before[1], megabytes)
 
-    names = {"judge math": "grade", "judge code": "execute", "judge general": "match"}
     for job in jobs:
         words = job.name.split(" ")
         minutes = requests.minutes(job.stage, "", 1, job.name)
@@ -107,7 +106,7 @@ def profile_block(requests: Requests, experiment: Experiment, jobs: list[Any]) -
         elif job.stage == "subset":
             most("subset", minutes, MEMORY["subset"])
         else:
-            most(f"{names[job.stage]}_{words[2]}", minutes, MEMORY[job.stage.removeprefix("judge ")])
+            most(f"{job.stage.replace(' ', '_')}_{words[2]}", minutes, MEMORY[job.stage.removeprefix("grade ")])
     lines = [f"# The largest job of each rule of experiment {experiment.name}: minutes and MB.", "set-resources:"]
     for rule, (minutes, megabytes) in rules.items():
         lines += [f"  {rule}:", f"    runtime: {minutes}", f"    mem_mb: {megabytes}"]

@@ -90,8 +90,8 @@ def test_the_profile_s_block_names_the_rules_of_the_workflow(tmp_path: Path) -> 
     plan = Plan(PAPER, Hardware.named("h100"), tmp_path, Folders(tmp_path, tmp_path), tmp_path)
     block = yaml.safe_load(profile_block(requests(tmp_path), PAPER, plan.jobs))["set-resources"]
     assert set(block) == {
-        "subset", "base", "train", "sample_mathematics", "sample_code", "sample_general", "grade_mathematics",
-        "execute_code", "match_general",
+        "subset", "base", "train", "sample_mathematics", "sample_code", "sample_general", "grade_math_mathematics",
+        "grade_code_code", "grade_general_general",
     }  # fmt: skip
     assert block["sample_general"] == {
         "runtime": requests(tmp_path).minutes("sample", "", 1, "qwen3-8b otr general"), "mem_mb": 48_000,

@@ -76,11 +76,11 @@ for suite, suite_benchmarks in experiment.suites().items():
                 ENVIRONMENT
             threads: REQUESTS.grading_cores(GPUS)
             resources:
-                mem_mb=lambda w, attempt, kind=kind, name=f"{judge}-{suite}": REQUESTS.megabytes(
+                mem_mb=lambda w, attempt, kind=kind, name=f"grade-{kind}-{suite}": REQUESTS.megabytes(
                     MEMORY[kind], f"{name}-{w.model}-{w.run}", attempt
                 ),
-                runtime=lambda w, attempt, kind=kind, suite=suite, name=f"{judge}-{suite}": REQUESTS.minutes(
-                    f"judge {kind}", f"{name}-{w.model}-{w.run}", attempt, f"{w.model} {w.run} {suite}"
+                runtime=lambda w, attempt, kind=kind, suite=suite, name=f"grade-{kind}-{suite}": REQUESTS.minutes(
+                    f"grade {kind}", f"{name}-{w.model}-{w.run}", attempt, f"{w.model} {w.run} {suite}"
                 ),
             params:
                 module=f"otr.evaluation.{kind}",
