@@ -3,9 +3,11 @@
 #   snakemake --cores all results/table1.md                 the default experiment's Table 1
 #   snakemake --cores all results/table1.md --config experiment=qwen data=/folder/with/rows
 #   snakemake -n ...                                        shows the jobs and runs none
+import os
 
 
-configfile: "config.yaml"
+# That of the working folder; called from elsewhere (-s /checkout/Snakefile), the checkout's own.
+configfile: next(file for file in ["config.yaml", f"{workflow.basedir}/config.yaml"] if os.path.exists(file))
 
 
 include: "workflow/rules/common.smk"

@@ -1,11 +1,13 @@
 """What Snakemake would do, read off its dry runs."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from checkouts import MICRO, Checkout
+from checkouts import MICRO, ROOT, Checkout, copy_of_tree
 
 from otr.config import load
 from otr.config.reading import YamlLoader
@@ -130,3 +132,16 @@ def test_a_model_folder_without_weights_is_reported(checkout: Checkout) -> None:
     run = checkout.snakemake("--dry-run", "results/table1.md")
     assert run.returncode != 0
     assert f"error: {MICRO}: models.small: path: 'models/mine' has no weights: model.safetensors" in run.stderr
+
+
+def test_a_checkout_with_spaces_in_its_path_runs_from_elsewhere(tmp_path: Path) -> None:
+    """Its own config.yaml and experiments are read, results lie in the working folder, and a command's words hold."""
+    made = copy_of_tree(tmp_path / "a b" / "check out")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    benchmark = next(iter(load(ROOT / MICRO).benchmarks))
+    target = f"results/micro/problems/{benchmark}/problems.jsonl"
+    command = [sys.executable, "-m", "snakemake", "-s", str(made.folder / "Snakefile"), "--cores", "1", target]
+    run = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (elsewhere / target).exists()
