@@ -37,19 +37,19 @@ def replacing(target: Path | str) -> Iterator[Path]:
     for leftover in target.parent.glob(f"{glob.escape(before)}*.partial"):
         process = leftover.name.removeprefix(before).removesuffix(".partial")
         if process.isdigit() and (int(process) == os.getpid() or not _runs(int(process))):
-            _remove(leftover)
+            remove(leftover)
     try:
         yield temporary
         _sync(temporary)
         if target.is_dir() and not target.is_symlink():
-            _remove(target)
+            remove(target)
         temporary.replace(target)
     except OSError as error:
         if error.filename is None:  # a failed write names no file
             error.filename = str(target)
         raise
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def _runs(process: int) -> bool:
@@ -63,7 +63,8 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file, a link, or a folder with all that is in it; nothing where there is nothing."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -274,3 +275,11 @@ def _remembered(file: Path) -> Path | None:
     facts = f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(cache) / "otr" / "sha256" / hashlib.sha256(facts.encode()).hexdigest()
+
+
+def flat(value: Row, prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one of dotted keys: {"a": {"b": 1}} → {"a.b": 1}."""
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
+    return found

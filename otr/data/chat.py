@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateError
 
 from otr.errors import UserError
+from otr.loss.objective import IGNORED
 
 _USUAL_ENDS = {"<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "<|eot_id|>", "</s>"}
 _PROBLEM = "otr-probe-problem"
@@ -43,7 +44,7 @@ class Tokens:
     @property
     def labels(self) -> list[int]:
         """The id to be predicted at each position; -100 where nothing is trained. Same length as `ids`."""
-        return [-100] * (self.prompt - 1) + self.ids[self.prompt :] + [-100]
+        return [IGNORED] * (self.prompt - 1) + self.ids[self.prompt :] + [IGNORED]
 
 
 def load_tokenizer(folder: Any) -> Any:

@@ -17,7 +17,7 @@ from otr.config import Benchmark, Experiment, Source
 from otr.config import sources as all_sources
 from otr.data.hub import dataset_files
 from otr.data.rows import column
-from otr.errors import UserError
+from otr.errors import UserError, first_line
 from otr.files import Row, read_jsonl
 from otr.resources import RESOURCES
 
@@ -228,8 +228,7 @@ def _other_rows(file: Path) -> Iterator[Row]:
         kind = _OTHER_KINDS[file.suffix]
         yield from datasets.load_dataset(kind, data_files=str(file), split="train", streaming=True, **options)
     except Exception as error:  # each reader raises its own kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file}: not readable ({reason})") from None
+        raise UserError(f"{file}: not readable ({first_line(error)})") from None
 
 
 def _evalplus_file(name: Literal["humaneval", "mbpp"]) -> Path:

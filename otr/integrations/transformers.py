@@ -19,9 +19,7 @@ import torch
 from torch import Tensor
 
 from otr.loss import Objective, otr_loss
-from otr.loss.objective import Formula, ObjectiveName, as_objective
-
-IGNORED = -100
+from otr.loss.objective import IGNORED, Formula, ObjectiveName, as_objective
 
 
 class LossFunction(Protocol):

@@ -1,7 +1,6 @@
 """What is checked when the workflow is read, before any job starts. Imports nothing heavy."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from itertools import islice
@@ -16,6 +15,7 @@ from otr.data.subsample import examples
 from otr.errors import UserError
 from otr.evaluation.problems import demonstrations, problems
 from otr.files import sha256
+from otr.machine.devices import installed
 from otr.models.origin import check_origin
 
 
@@ -118,8 +118,4 @@ def gpus(machine: config.Machine, cluster: bool) -> int:
         return machine.gpus
     if cluster:
         return ANY_NUMBER
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.splitlines())
+    return len(installed())

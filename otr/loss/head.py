@@ -29,10 +29,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .draws import call_keys
-from .objective import Formula, Objective, ObjectiveName, as_objective
+from .objective import IGNORED, Formula, Objective, ObjectiveName, as_objective
 from .rows import RowStatistics, row_pass
 
-IGNORED = -100
 LOGITS_BUDGET = 1.25e9
 _TILE = 128
 

@@ -33,6 +33,8 @@ ObjectiveName = Literal[
     "sft", "dft", "otr", "expected-otr", "tempered-dft", "beta-only",
     "power", "focal", "proximal-sft", "otr-baseline", "otr-rao-blackwell", "otr-top-k", "otr-threshold",
 ]  # fmt: skip
+IGNORED = -100
+"""The label of a token that is not trained, as torch's cross_entropy has it."""
 NAMES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 # A statistic that costs a pass over the vocabulary or K random numbers, or (old_log_p) that the caller hands in.
 Statistic = Literal["q", "entropy", "hits", "old_log_p"]

@@ -30,7 +30,7 @@ from transformers.utils import logging as transformers_logging
 
 from otr.command.progress import Progress, say
 from otr.config.pretraining import PretrainSettings
-from otr.errors import UserError
+from otr.errors import UserError, first_line
 from otr.files import Row, read_jsonl, replacing, sha256, write_jsonl
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -244,8 +244,7 @@ class State:
         try:
             value: Row = torch.load(self.file, weights_only=True)
         except (RuntimeError, OSError, EOFError, ValueError, UnpicklingError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{self.file}: cannot be read ({reason}); delete it and run again") from None
+            raise UserError(f"{self.file}: cannot be read ({first_line(error)}); delete it and run again") from None
         return value
 
 

@@ -17,6 +17,7 @@ from otr.files import Row
 from otr.machine.precision import computed_in
 from otr.plan.hardware import DISK_BYTES_A_SECOND, Hardware
 from otr.results import Paths, RunFile, SamplingFile
+from otr.tables import paper
 
 STARTUP = 60.0
 """Seconds until a training job or a sampling engine works."""
@@ -30,7 +31,7 @@ PROMPT, DEMONSTRATION = 150, 200
 """Tokens of a prompt, and of each few-shot example in front of it."""
 PROMPTS = {"bbeh": 1300, "mmlupro": 250, "supergpqa": 250}
 """Tokens of a prompt of public benchmarks whose problems are long: BBEH's 4,520 were counted with Qwen's tokenizer, the
-options of the other two are an estimate. Names as in PUBLISHED."""
+options of the other two are an estimate. Names in letters and digits alone."""
 CHECKPOINT_SHARE = 0.02
 """Of a training's time that resumable checkpoints may take (otr/train/loop.py)."""
 RESPONSE = 400
@@ -45,12 +46,6 @@ SUBSET_HOURS = 0.25
 """Of a core, to tokenize a source of the paper's size."""
 TOKEN_BYTES = 2.5
 """Of a completion's token on disk, compressed, with its verdict."""
-
-PUBLISHED = {
-    "gsm8k": 1319, "math500": 500, "olympiadbench": 675, "minerva": 272, "aime24": 30, "aime25": 30, "amc23": 40,
-    "humanevalplus": 164, "mbppplus": 378, "mmlupro": 12032, "supergpqa": 26529, "bbeh": 4520,
-}  # fmt: skip
-"""Problems of public benchmarks by the names that the shipped experiments give them, letters and digits alone."""
 
 
 @dataclass(frozen=True)
@@ -383,9 +378,8 @@ class Plan:
                 return len(load_rows(source, self._folders, [], benchmark.limit))
             except (UserError, OSError):
                 pass  # not here yet
-        public = _public(name)
-        count = PUBLISHED.get(public, benchmark.limit or PROBLEMS)
-        if public not in PUBLISHED:
+        count = paper.PROBLEMS.get(benchmark.label, benchmark.limit or PROBLEMS)
+        if benchmark.label not in paper.PROBLEMS:
             self.notes.append(f"benchmark {name}: {count} problems (assumed; not prepared yet)")
         return min(count, benchmark.limit or count)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from otr.files import Row
+from otr import files
 
 
 class Style:
@@ -72,10 +72,6 @@ def one_line(text: object, length: int) -> str:
     return short if len(short) <= length else f"{short[: length - 1]}…"
 
 
-def flat(value: Row, prefix: str = "") -> list[tuple[str, object]]:
+def flat(value: files.Row) -> list[tuple[str, object]]:
     """A nested mapping as pairs of dotted key and value."""
-    found: list[tuple[str, object]] = []
-    for key, inner in value.items():
-        name = f"{prefix}{key}"
-        found += flat(inner, f"{name}.") if isinstance(inner, dict) else [(name, inner)]
-    return found
+    return list(files.flat(value).items())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from otr.config import Cell
+from otr.files import flat
 from otr.tables.scores import Score
 
 LONGEST_TEXT = 80
@@ -130,21 +131,17 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _protocol_text(score: Score) -> str:
-    settings = [f"{key}={_text(value)}" for key, value in sorted(_flat(score.protocol)) if _is_short(value)]
+    settings = [
+        f"{key}={_text(value)}" for key, value in sorted(flat(dict(score.protocol)).items()) if _is_short(value)
+    ]
     return "; ".join(part for part in (score.metric, ", ".join(settings)) if part)
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value not in (None, ""):
-            yield f"{prefix}{key}", value
 
 
 def _is_short(value: Any) -> bool:
     text = _text(value)
-    return len(text) <= LONGEST_TEXT and "\n" not in text and not text.startswith(("/", "~"))
+    return (
+        value not in (None, "") and len(text) <= LONGEST_TEXT and "\n" not in text and not text.startswith(("/", "~"))
+    )
 
 
 def _text(value: Any) -> str:

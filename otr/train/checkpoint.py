@@ -13,7 +13,6 @@ moment the process was killed at. The final checkpoint is written by otr/models/
 
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from torch.distributed.checkpoint.state_dict import (
 
 from otr import files
 from otr.errors import UserError, first_line
-from otr.files import Row, read_json, write_json
+from otr.files import Row, flat, read_json, remove, write_json
 from otr.train.parallel import Ranks
 from otr.train.reading import Planner, Reader
 
@@ -46,7 +45,7 @@ def claimed(out: Path) -> Iterator[None]:
     """
     with files.claimed(out, "training"):
         for leftover in (*out.glob(".*.partial"), *out.glob(".resume/.*.partial"), *out.glob(".resume/outdated-*")):
-            _remove(leftover)
+            remove(leftover)
         yield
 
 
@@ -56,14 +55,14 @@ def changed_settings(resume: Path, settings: Row, ignored: Set[str]) -> list[str
     file = resume / "settings.json"
     changes = []
     if file.exists():
-        before, now = _flat(read_json(file)), _flat(settings)
+        before, now = flat(read_json(file)), flat(settings)
         changes = [
             f"{key}: {before.get(key)} before, {now.get(key)} now"
             for key in before | now
             if before.get(key) != now.get(key) and key.rpartition(".")[2] not in ignored
         ]
     if changes or not file.exists():
-        _remove(resume)
+        remove(resume)
         write_json(file, settings)
     return changes
 
@@ -78,7 +77,7 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
         _transfer(state_dict_saver.save, temporary, policy, optimizer)
     except (CheckpointException, OSError, RuntimeError) as error:
         if ranks.first:
-            _remove(temporary)
+            remove(temporary)
         size = sum(parameter.numel() for parameter in policy.parameters()) * 12 / 1e9
         raise UserError(
             f"{target}: the checkpoint cannot be written ({_reason(error)}); it takes {size:.2g} GB. The previous "
@@ -89,7 +88,7 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
         _flush(resume)
         for older in _checkpoints(resume)[:-1]:
             # Renamed first: a folder called step-<n> is always whole, also while an old one is being deleted.
-            _remove(older.rename(resume / f"outdated-{older.name}"))
+            remove(older.rename(resume / f"outdated-{older.name}"))
     ranks.wait()
 
 
@@ -130,28 +129,11 @@ def _checkpoints(resume: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        key: leaf
-        for name, inner in value.items()
-        for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else name).items()
-    }
-
-
 def _reason(error: BaseException) -> str:
     """The cause in a few words; a checkpoint error carries one error a rank."""
     if isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]
     return first_line(error)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _flush(folder: Path) -> None:

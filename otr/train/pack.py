@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from otr.data.chat import Tokens
-
-IGNORED = -100
+from otr.loss.objective import IGNORED
 
 
 @dataclass(frozen=True)
