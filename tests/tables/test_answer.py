@@ -95,7 +95,7 @@ def test_each_benchmark_by_itself(tree: Tree) -> None:
 
 
 def with_rows(experiment: Experiment, rows: list[str], **methods: object) -> list[tuple[str, str]]:
-    content = experiment.model_dump(mode="json")
+    content = experiment.model_dump(mode="json", exclude_unset=True)
     content["methods"] |= methods
     layout = content["tables"]["table1"] | {"rows": rows, "best_of": None, "regression": None, "like_for_like": None}
     changed = Experiment.model_validate_json(json.dumps(content | {"tables": {"table1": layout}}))

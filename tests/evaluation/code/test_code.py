@@ -143,6 +143,7 @@ def sampled(generated: Path, tmp_path: Path) -> Path:
         make_problems(made)
         rows = list(read_jsonl(problems / "problems.jsonl"))[:3]
         write_jsonl(problems / "problems.jsonl", rows)
+        (problems / "summary.json").unlink()  # which speaks of all problems
         samples = tmp_path / "eval" / name / "samples.jsonl.gz"
         write_jsonl(
             samples,
