@@ -1,7 +1,7 @@
 """What a reader sees while a stage works.
 
 On a terminal of its own a stage shows a progress bar. Under Snakemake several stages share the screen and each has a
-log: `log_to` sends everything else (libraries' chatter, warnings) there, and the screen gets a calm line now and then:
+log: `log_to` sends everything else (libraries' chatter, warnings) there, and the screen gets a line now and then:
 
     train large otr: 120 of 256 steps, loss 0.4132, 9871 tokens/s, 18 s left
 """

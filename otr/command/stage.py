@@ -43,7 +43,7 @@ class Stage:
     def __init__(self, command: str, description: str | None) -> None:
         self._parser = argparse.ArgumentParser(prog=command, description=description, formatter_class=Help)
         self._parser.add_argument("--experiment", required=True, type=Path, help="an experiment file (YAML)")
-        self._parser.add_argument("--log", type=Path, help="send all output but a few calm lines to this file")
+        self._parser.add_argument("--log", type=Path, help="send all output but progress lines to this file")
         self.add = self._parser.add_argument
 
     def add_folders(self) -> None:

@@ -20,7 +20,7 @@ from otr.loss.objective import FORMULAS, Objective, ObjectiveName
 
 BASE_RUN = "base"
 BASE_TUNED_RUN = "base-tuned"
-"""The base checkpoint asked in the tuned protocol: what a tuned run is to be compared with like for like."""
+"""The base checkpoint prompted in the tuned protocol, with which a tuned run is compared like for like."""
 SEED_MARK = ".seed"
 """Between a method's name and the number of a further training seed, in a run's name."""
 
@@ -43,7 +43,7 @@ class Source(Block):
     revision: str | None = None
     """Pins the hub data set to a commit."""
     evalplus: Literal["humaneval", "mbpp"] | None = None
-    """The data set that the installed evalplus ships for its judge; it fetches it once and keeps it."""
+    """The data set that the installed evalplus ships for its own grading. It fetches it once and keeps it."""
     generated: str | None = None
     """A file that the experiment's generator writes, relative to its output folder."""
     shipped: str | None = None
@@ -557,7 +557,7 @@ class Machine(Block):
     track: Literal["none", "tensorboard", "wandb"] = "none"
     """Where training curves are shown besides metrics.jsonl and curves.png. wandb stays offline by itself."""
     gpu_type: str = "h100"
-    """What a cluster's devices are, for the times that jobs ask for: a name that `python -m otr.plan --gpu` knows."""
+    """What a cluster's devices are, for the times that jobs ask for: a name that `otr plan --gpu` knows."""
     cores_per_gpu: Annotated[int, Field(ge=1)] = 4
     """CPU cores that a job takes for each of its GPUs. Redoes nothing when changed."""
     grading_cores: Annotated[int, Field(ge=1)] = 8

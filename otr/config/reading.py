@@ -190,7 +190,9 @@ def _check_references(experiment: Experiment, where: str) -> None:
             raise UserError(f"{where}: methods.{name}: this name is the untrained model's; choose another")
     for name in experiment.methods:
         if re.search(rf"{re.escape(SEED_MARK)}\d+$", name):
-            raise UserError(f"{where}: methods.{name}: names that end so are runs of further seeds; choose another")
+            raise UserError(
+                f"{where}: methods.{name}: names ending in .seed<number> are reserved for further training seeds; choose another"
+            )
     for suite in experiment.engines:
         check("engines", suite, list(dict.fromkeys(benchmark.suite for benchmark in experiment.benchmarks.values())))
     check("training.dataset", experiment.training.dataset, experiment.datasets)

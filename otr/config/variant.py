@@ -1,4 +1,4 @@
-"""An experiment with keys of its file set on the command line: a variant with a name of its own.
+"""An experiment with keys of its file set on the command line: a variant with its own name.
 
     snakemake --cores all results/table1.md --config set="training.epochs=1 methods.otr.beta=0"
 

@@ -233,7 +233,7 @@ def _other_rows(file: Path) -> Iterator[Row]:
 
 def _evalplus_file(name: Literal["humaneval", "mbpp"]) -> Path:
     """evalplus's own data set, fetched into its cache on first use. Its reader turns MBPP's inputs into Python objects,
-    which no JSONL file can hold; so the file itself is taken, and the judge lets evalplus read them."""
+    which no JSONL file can hold; so the file itself is taken, and grading lets evalplus read them."""
     from evalplus.data import humaneval, mbpp
 
     ready = {"humaneval": humaneval._ready_human_eval_plus_path, "mbpp": mbpp._ready_mbpp_plus_path}

@@ -2,7 +2,7 @@
 
     {"id": "0", "problem": "Natalia sold ...", "gold": {"answers": ["72"], ...}}
 
-The problem is what is asked, options and all; what the judge needs stands beside it.
+The problem is what is asked, options and all. What grading needs stands beside it.
 
 `otr problems` writes problems.jsonl and, beside it, demonstrations.jsonl: the worked examples
 that the base protocol puts in front ({"problem", "solution"}; no lines for a 0-shot benchmark), and unread.jsonl: the
@@ -27,7 +27,7 @@ from otr.integrity import hashes
 
 
 def problems(benchmark: config.Benchmark, folders: Folders) -> list[Row]:
-    """The problems of a benchmark with what their judge needs, in the order of the source.
+    """The problems of a benchmark with what grading needs, in the order of the source.
 
     UserError names the row that cannot be read.
     """

@@ -1,10 +1,10 @@
-"""What the three judges (math, code, general) share: samples in, verdicts.jsonl.gz and score.json out.
+"""What the three gradings (math, code, general) share: samples in, verdicts.jsonl.gz and score.json out.
 
     read = read_samples(problems_folder, evaluation_folder)      # checked to belong together
     read.problems["0"], read.samples[0]["completion"], read.sampling["engine"]
 
-score.json is the same for every judge: `score` in percent with its standard error, counts, what is particular to a
-judge under `details`, the protocol with one exact prompt, and where everything came from.
+score.json is the same for every grading: `score` in percent with its standard error, counts, what is particular to a
+grading under `details`, the protocol with one exact prompt, and where everything came from.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Samples:
 
 
 def add_options(stage: Stage) -> None:
-    """The options that every judge has."""
+    """The options that every grading has."""
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--run", required=True, help="base, base-tuned, or a method of the experiment")
     stage.add("--benchmarks", required=True, nargs="+", help="benchmarks of the experiment")

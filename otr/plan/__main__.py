@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         ("--mfu", "share of the peak that training reaches"),
     ]:
         stage.add(key, type=_positive, help=f"{what}, instead of the device's")
-    stage.add("--completion-tokens", type=_positive, help="length of completions that nothing tells")
+    stage.add("--completion-tokens", type=_positive, help="assumed completion length where none was measured")
     stage.add("--calibrate", action="store_true", help="take speeds from finished runs in --results")
     stage.add("--slurm", action="store_true", help="print the resource block of a Snakemake profile instead")
     stage.add("--results", type=Path, default=Path("results"), help="folder of all results (default: results)")

@@ -35,9 +35,9 @@ options of the other two are an estimate. Names in letters and digits alone."""
 CHECKPOINT_SHARE = 0.02
 """Of a training's time that resumable checkpoints may take (otr/train/loop.py)."""
 RESPONSE = 400
-"""Tokens of a training response whose length nothing tells."""
+"""Assumed tokens of a training response of unknown length."""
 EXAMPLES = 10_000
-"""Training examples of a set whose size nothing tells."""
+"""Assumed training examples of a set of unknown size."""
 PROBLEMS = 500
 """Problems of a benchmark that cannot be counted yet."""
 GRADE_SECONDS = {"math": 0.01, "code": 1.0, "general": 0.001}
@@ -329,7 +329,7 @@ class Plan:
 
     @cached_property
     def _measured_decoding(self) -> dict[str, list[float]]:
-        """Tokens a second of finished sampling jobs that drew everything in one go, by model."""
+        """Tokens a second of finished sampling jobs that sampled everything in one go, by model."""
         found: dict[str, list[float]] = {}
         for model, run, suite in self.asked:
             if (measured := self.measured_sampling(model, run, suite)) is not None:
@@ -387,7 +387,7 @@ class Plan:
         return self.experiment.benchmarks[name].max_tokens or self.experiment.protocol(run).max_tokens
 
     def _mean_tokens(self, model: str, run: str, name: str) -> float:
-        """Tokens of a completion: as drawn before by this run, else by others of its protocol, else assumed."""
+        """Tokens of a completion: as sampled before by this run, else by others of its protocol, else assumed."""
         like = [run] + [other for _, other in self.pairs if self._alike(other, run)]
         for other in dict.fromkeys(like):
             for candidate in dict.fromkeys([model, *self.experiment.models]):

@@ -150,8 +150,8 @@ def _assumptions(plan: Plan) -> list[str]:
         f"a resumable checkpoint is written at {DISK_BYTES_A_SECOND / 1e9:g} GB/s and as often as takes "
         f"{CHECKPOINT_SHARE:.0%} of the time at most; main memory: weights, once a rank or engine, and "
         f"{HOST_PROCESS_GB:g} GB a process",
-        "completions are as long as those drawn before under the same protocol; else a tuned model's solutions as long "
-        f"as what it was trained on, all others {length}; prompts {PROMPT} tokens, a demonstration {DEMONSTRATION}",
+        "completions are as long as those sampled before under the same protocol; else a tuned model's solutions as "
+        f"long as what it was trained on, all others {length}; prompts {PROMPT} tokens, a demonstration {DEMONSTRATION}",
         f"grading: {grading} a completion; a subset {SUBSET_HOURS:g} core-hours",
         *plan.notes,
     ]

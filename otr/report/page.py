@@ -575,7 +575,7 @@ class Page:
                     figure(tokens / seconds if seconds else None, ",.0f"),
                 ]
             )
-        note = "What the last call of the stage drew; a call that found everything drawn counts nothing."
+        note = "What the last call of the stage sampled. A call that found everything there counts nothing."
         return grid("Sampling", headers, rows, note)
 
     def _job_times(self) -> Grid:

@@ -319,9 +319,9 @@ def _problems(cell: Comparison) -> str:
 
 
 def _verdict(paired: Sequence[Comparison]) -> str:
-    judged = [cell for cell in paired if cell.within_noise is not None]
+    decided = [cell for cell in paired if cell.within_noise is not None]
     missing = sum(cell.ours is None for cell in paired)
     return (
-        f"{sum(cell.within_noise is True for cell in judged)} of {len(judged)} cells within noise; "
+        f"{sum(cell.within_noise is True for cell in decided)} of {len(decided)} cells within noise; "
         f"{missing} of {len(paired)} not scored yet."
     )

@@ -105,7 +105,7 @@ rule overlap:
         labels=[experiment.benchmarks[name].label for name in ASKED],
         problems=lambda w, input: Path(input.problems[0]).parents[1],
     message:
-        "looking for test problems in the training subset {wildcards.dataset}"
+        "searching for test problems in the training subset {wildcards.dataset}"
     shell:
         "python -m otr.data.overlap --experiment {EXPERIMENT:q} --dataset {wildcards.dataset} --train {input.train}"
         " --problems {params.problems} --benchmarks {params.benchmarks} --out {output.report} --log {log}"

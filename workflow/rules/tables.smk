@@ -79,7 +79,7 @@ rule audit:
     params:
         out=subpath(output[0], parent=True),
     message:
-        "checking the published tables against themselves"
+        "checking the published tables for consistency"
     shell:
         "python -m otr.tables audit --out {params.out} 2> {log}"
 

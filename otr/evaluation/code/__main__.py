@@ -1,15 +1,15 @@
-"""Verdicts and scores of one checkpoint's programming benchmarks: evalplus judges, in a sandbox, without any model.
+"""Verdicts and scores of one checkpoint's programming benchmarks: evalplus grades, in a sandbox, without any model.
 
 In: problems and samples.jsonl.gz. Out, a benchmark: verdicts.jsonl.gz, a line a completion in the order of the samples
 
     {"problem": "HumanEval/2", "sample": 0, "correct": false, "base": true, "answer": "def truncate_number(...",
      "how": "block", "reason": "fail"}
 
-(correct: passes evalplus's base and extra tests; base: the base tests; answer: the program that was judged, no longer
+(correct: passes evalplus's base and extra tests; base: the base tests; answer: the program that was graded, no longer
 than 20,000 characters of it; how: otr/evaluation/code/program.py; reason: otr/evaluation/code/sandbox/proxy.py, or
 no-answer) and score.json: pass@1 in percent, the mean over problems of the share of correct samples.
 
-A completion cut at its token limit is judged like any other: a program may well be whole by then.
+A completion cut at its token limit is graded like any other: a program may well be whole by then.
 """
 
 import os
@@ -22,7 +22,7 @@ from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.evaluation.code.program import Program, extract
 from otr.evaluation.code.sandbox.sandbox import Sandbox, choose
-from otr.evaluation.code.verdicts import TEST_SECONDS, Outcome, Task, judge
+from otr.evaluation.code.verdicts import TEST_SECONDS, Outcome, Task, grade
 from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
 from otr.evaluation.shares import right_shares
 from otr.files import Row
@@ -42,7 +42,7 @@ def programs(experiment: Experiment, run: str, benchmark: str, read: Samples) ->
 
 
 def tasks(scorer: str, read: Samples, found: Sequence[Program]) -> list[Task]:
-    """What is to be judged, a task a problem: its distinct programs, each of them once."""
+    """What is to be graded, a task a problem: its distinct programs, each of them once."""
     distinct: dict[str, dict[str, None]] = {problem: {} for problem in read.problems}
     for row, program in zip(read.samples, found, strict=True):
         if program.how != "none":
@@ -50,11 +50,11 @@ def tasks(scorer: str, read: Samples, found: Sequence[Program]) -> list[Task]:
     return [Task(scorer, read.problems[problem]["row"], tuple(texts)) for problem, texts in distinct.items() if texts]
 
 
-def outcomes(read: Samples, found: Sequence[Program], asked: list[Task], judged: list[list[Outcome]]) -> list[Outcome]:
+def outcomes(read: Samples, found: Sequence[Program], asked: list[Task], graded: list[list[Outcome]]) -> list[Outcome]:
     """The outcome of each completion."""
     known = {
         (task.row["task_id"], text): outcome
-        for task, answers in zip(asked, judged, strict=True)
+        for task, answers in zip(asked, graded, strict=True)
         for text, outcome in zip(task.solutions, answers, strict=True)
     }
     return [
@@ -63,7 +63,7 @@ def outcomes(read: Samples, found: Sequence[Program], asked: list[Task], judged:
     ]
 
 
-def verdict_lines(found: Sequence[Program], judged: Sequence[Outcome]) -> list[Row]:
+def verdict_lines(found: Sequence[Program], graded: Sequence[Outcome]) -> list[Row]:
     return [
         {
             "correct": outcome.correct,
@@ -73,11 +73,11 @@ def verdict_lines(found: Sequence[Program], judged: Sequence[Outcome]) -> list[R
             "reason": outcome.reason,
             "undecided": outcome.undecided,
         }
-        for program, outcome in zip(found, judged, strict=True)
+        for program, outcome in zip(found, graded, strict=True)
     ]
 
 
-def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], sandbox: Sandbox) -> Row:
+def figures(read: Samples, found: Sequence[Program], graded: Sequence[Outcome], sandbox: Sandbox) -> Row:
     """The figures of score.json. Shares are percentages of completions."""
 
     def by_problem(values: Sequence[bool]) -> list[list[bool]]:
@@ -89,9 +89,9 @@ def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], 
     def shares(names: Sequence[str]) -> dict[str, float]:
         return {name: 100 * count / len(names) for name, count in sorted(Counter(names).items())}
 
-    right = right_shares(by_problem([outcome.correct for outcome in judged]))
-    reasons, how = shares([outcome.reason for outcome in judged]), shares([program.how for program in found])
-    undecided = 100 * sum(outcome.undecided for outcome in judged) / len(judged)
+    right = right_shares(by_problem([outcome.correct for outcome in graded]))
+    reasons, how = shares([outcome.reason for outcome in graded]), shares([program.how for program in found])
+    undecided = 100 * sum(outcome.undecided for outcome in graded) / len(graded)
     return {
         "metric": "pass@1",
         "score": right["mean_at_k"],
@@ -102,7 +102,7 @@ def figures(read: Samples, found: Sequence[Program], judged: Sequence[Outcome], 
         "samples": len(read.samples),
         "details": {
             "n": right["k"],
-            "base": right_shares(by_problem([outcome.base for outcome in judged]))["mean_at_k"],
+            "base": right_shares(by_problem([outcome.base for outcome in graded]))["mean_at_k"],
             "truncated": 100 * sum(row["finish"] == "length" for row in read.samples) / len(read.samples),
             "no_answer": how.get("none", 0.0),
             "undecided": undecided,
@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_options(stage)
     stage.add("--workers", type=int, default=os.cpu_count() or 1, help="programs under test at a time (default: cores)")
     with stage.run(arguments) as (experiment, options):
-        # Of the judges alone: numpy's memory for the threads of many cores would count against evalplus's limit.
+        # Of the graders alone: numpy's memory for the threads of many cores would count against evalplus's limit.
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
         sandbox = choose(options.allow_unsandboxed)
         if sandbox.kind == "none":
@@ -133,12 +133,12 @@ def main(arguments: list[str] | None = None) -> None:
         found = {name: programs(experiment, options.run, name, samples) for name, samples in read.items()}
         asked = {name: tasks(experiment.benchmarks[name].scorer, read[name], found[name]) for name in read}
         every = [task for of_benchmark in asked.values() for task in of_benchmark]
-        title = f"judge {options.model} {options.run}"
+        title = f"grade {options.model} {options.run}"
         with Progress(title, sum(len(task.solutions) for task in every), "programs") as progress:
-            judged = judge(every, sandbox, options.workers, progress.update)
+            graded = grade(every, sandbox, options.workers, progress.update)
         scores = []
         for name, samples in read.items():
-            own, judged = judged[: len(asked[name])], judged[len(asked[name]) :]
+            own, graded = graded[: len(asked[name])], graded[len(asked[name]) :]
             results = outcomes(samples, found[name], asked[name], own)
             problems, evaluation = options.problems / name, options.evaluation / name
             write_verdicts(evaluation, samples.samples, verdict_lines(found[name], results))

@@ -1,4 +1,4 @@
-"""From a completion to the program that is judged.
+"""From a completion to the program that is graded.
 
 natural     the completion goes on where the prompt ends, so a HumanEval program is prompt + completion and an MBPP
             program the completion, each up to the first stop text

@@ -9,7 +9,7 @@ and the time limits are evalplus's (untrusted_check); so is the expected output,
 a data set is no reason to trust them. evalplus.evaluate and get_groundtruth, a floor higher, are not used: they reuse
 stale files, keep a cache in the user's home and sleep for 20 seconds.
 
-One error of evalplus 0.3.1 is put right: HumanEval/32, which no program passes there, is judged as later versions do.
+One error of evalplus 0.3.1 is put right: HumanEval/32, which no program passes there, is graded as later versions do.
 
 Two limits are wider than evalplus's, because a busy machine fails good code by its clock: a test has 4 seconds where
 evalplus gives 1, or 4 times the canonical solution's time as there; and a solution that runs out of time while others
@@ -67,34 +67,34 @@ class Task:
     solutions: tuple[str, ...]
 
 
-def judge(
-    tasks: Sequence[Task], sandbox: Sandbox, workers: int, judged: Callable[[int], None] = lambda count: None
+def grade(
+    tasks: Sequence[Task], sandbox: Sandbox, workers: int, graded: Callable[[int], None] = lambda count: None
 ) -> list[list[Outcome]]:
-    """The outcomes of each task's solutions. `judged` hears of every further number of solutions judged.
+    """The outcomes of each task's solutions. `graded` hears of every further number of solutions graded.
 
     UserError for a row whose canonical solution does not run.
     """
-    # A judge holds one connection and is forked by evalplus for every check: it must be small and have no threads.
+    # A grader holds one connection and is forked by evalplus for every check: it must be small and have no threads.
     context = multiprocessing.get_context("spawn")
     with (
-        tempfile.TemporaryDirectory(prefix="otr-judges-") as folder,
+        tempfile.TemporaryDirectory(prefix="otr-graders-") as folder,
         ProcessPoolExecutor(max(1, min(workers, len(tasks))), context, _prepare, (folder,)) as pool,
     ):
         futures: dict[Future[list[Outcome]], int] = {
-            pool.submit(judge_task, task, sandbox): number for number, task in enumerate(tasks)
+            pool.submit(grade_task, task, sandbox): number for number, task in enumerate(tasks)
         }
         outcomes: list[list[Outcome]] = [[] for _ in tasks]
         try:
             for future in as_completed(futures):
                 number = futures[future]
                 outcomes[number] = future.result()
-                judged(len(tasks[number].solutions))
+                graded(len(tasks[number].solutions))
             for task, found in zip(tasks, outcomes, strict=True):
                 short = [place for place, one in enumerate(found) if one.reason == "timeout" and one.share < _OWN]
                 if short:
                     patience = min(_MOST_PATIENCE, 1.25 / max(0.01, min(found[place].share for place in short)))
                     again = Task(task.dataset, task.row, tuple(task.solutions[place] for place in short))
-                    second = pool.submit(judge_task, again, sandbox, patience).result()
+                    second = pool.submit(grade_task, again, sandbox, patience).result()
                     for place, outcome in zip(short, second, strict=True):
                         is_short = outcome.reason == "timeout" and outcome.share * patience < 1
                         found[place] = replace(outcome, undecided=is_short)
@@ -105,17 +105,17 @@ def judge(
 
 
 def _prepare(folder: str) -> None:
-    """Set up a judge: evalplus forks it for every check, and may leave temporary folders behind, so they get ours."""
+    """Set up a grader: evalplus forks it for every check, and may leave temporary folders behind, so they get ours."""
     multiprocessing.set_start_method("fork", force=True)
     tempfile.tempdir = folder
     os.environ.pop("EVALPLUS_TIMEOUT_PER_TASK", None)  # evalplus compares it with a number, and it is a text
 
 
-def judge_task(task: Task, sandbox: Sandbox, patience: float = 1.0) -> list[Outcome]:
+def grade_task(task: Task, sandbox: Sandbox, patience: float = 1.0) -> list[Outcome]:
     """The outcomes of one problem's solutions, one after the other, in this process. patience: times the limits."""
     row = with_types(task.dataset, task.row)
     expected = expectation(task.dataset, row, sandbox)
-    return [_judge(task.dataset, row, expected, solution, sandbox, patience) for solution in task.solutions]
+    return [_grade(task.dataset, row, expected, solution, sandbox, patience) for solution in task.solutions]
 
 
 def with_types(dataset: str, row: Row) -> Row:
@@ -168,7 +168,7 @@ def expectation(dataset: str, row: Row, sandbox: Sandbox) -> Expectation:
     )
 
 
-def _judge(dataset: str, row: Row, expected: Expectation, solution: str, sandbox: Sandbox, patience: float) -> Outcome:
+def _grade(dataset: str, row: Row, expected: Expectation, solution: str, sandbox: Sandbox, patience: float) -> Outcome:
     base, share = _check("base", dataset, row, expected, solution, sandbox, patience)
     if base != "pass":
         return Outcome(False, False, base, share=share)

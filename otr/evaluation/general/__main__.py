@@ -163,9 +163,7 @@ def _breakdown(problems: dict[str, Row], by_problem: dict[str, list[bool]]) -> R
 def main(arguments: list[str] | None = None) -> None:
     stage = Stage("otr grade-general", __doc__)
     add_options(stage)
-    stage.add(
-        "--workers", type=int, default=1, help="taken as the other judges take it; lm-eval matches in one process"
-    )
+    stage.add("--workers", type=int, default=1, help="ignored: lm-eval matches in one process")
     with stage.run(arguments) as (experiment, options):
         scores = []
         for name in options.benchmarks:

@@ -37,7 +37,7 @@ class Reply:
     failed: str = ""
 
 
-def judge(
+def compare(
     questions: Sequence[dict[str, Any]], workers: int, seconds: float = SECONDS, memory: int = MEMORY
 ) -> list[Reply]:
     """Ask math-verify in up to `workers` processes; `seconds` of CPU time a question, `memory` bytes a process.

@@ -25,7 +25,7 @@ from otr.evaluation.math.answers import Found, extract
 from otr.evaluation.math.gold import Gold
 from otr.evaluation.math.notation import key, normalise, split_answers
 from otr.evaluation.math.numbers import is_scientific, read_number
-from otr.evaluation.math.pool import MEMORY, SECONDS, Reply, judge
+from otr.evaluation.math.pool import MEMORY, SECONDS, Reply, compare
 
 RULES = {
     "notation": "the same text once both are written in one way",
@@ -117,7 +117,7 @@ def grade(
     items = [_item(*pair) for pair in pairs]
     questions = list(dict.fromkeys(question for item in items for question in item.questions))
     asked = [{"ask": ask, "gold": gold.to_dict(), "answer": answer} for ask, gold, answer in questions]
-    replies = dict(zip(questions, judge(asked, workers, seconds, memory), strict=True))
+    replies = dict(zip(questions, compare(asked, workers, seconds, memory), strict=True))
     return [_verdict(item, replies) for item in items]
 
 
@@ -125,7 +125,7 @@ def unread_golds(golds: Iterable[Gold], workers: int = 1) -> list[int]:
     """The places of the gold answers that cannot be read to their end: only their own text is accepted for them."""
     doubtful = [(n, gold) for n, gold in enumerate(golds) if not all(map(read_number, gold.answers))]
     asked = [{"ask": "whole", "gold": gold.to_dict(), "answer": ""} for _, gold in doubtful]
-    return [n for (n, _), reply in zip(doubtful, judge(asked, workers), strict=True) if not reply.yes]
+    return [n for (n, _), reply in zip(doubtful, compare(asked, workers), strict=True) if not reply.yes]
 
 
 def _item(gold: Gold, completion: str, truncated: bool) -> _Item:

@@ -12,7 +12,7 @@ from otr import config
 from otr.errors import UserError
 from otr.evaluation.code.__main__ import main
 from otr.evaluation.code.sandbox.sandbox import choose
-from otr.evaluation.code.verdicts import Task, judge, with_types
+from otr.evaluation.code.verdicts import Task, grade, with_types
 from otr.evaluation.problems import main as make_problems
 from otr.files import read_json, read_jsonl, write_jsonl, write_record
 from otr.integrity import hashes
@@ -30,7 +30,7 @@ SQUARES = {
 
 
 def outcomes(dataset: str, row: dict[str, Any], *solutions: str) -> list[str]:
-    (found,) = judge([Task(dataset, row, solutions)], choose(allow_unsandboxed=True), workers=1)
+    (found,) = grade([Task(dataset, row, solutions)], choose(allow_unsandboxed=True), workers=1)
     return [outcome.reason for outcome in found]
 
 
@@ -50,7 +50,7 @@ def test_the_verdict_is_on_values_as_evalplus_compares_them() -> None:
 
 def test_base_and_extra_tests_are_told_apart() -> None:
     solution = "def squares(n):\n    return [0.0, 1.0, 4.0] if n == 3 else None\n"
-    ((outcome,),) = judge([Task("humaneval", SQUARES, (solution,))], choose(allow_unsandboxed=True), workers=1)
+    ((outcome,),) = grade([Task("humaneval", SQUARES, (solution,))], choose(allow_unsandboxed=True), workers=1)
     assert (outcome.base, outcome.plus, outcome.correct, outcome.reason) == (True, False, False, "fail")
 
 
@@ -108,7 +108,7 @@ def all_canonical(dataset: str, file: Path, kind: str, limit: int | None = None)
     good = [row["prompt"] + row["canonical_solution"] for row in rows]
     bad = [f"{text}\ndef {row['entry_point']}(*arguments): return None\n" for text, row in zip(good, rows, strict=True)]
     tasks = [Task(dataset, row, pair) for row, pair in zip(rows, zip(good, bad, strict=True), strict=True)]
-    found = judge(tasks, sandbox, workers=2)
+    found = grade(tasks, sandbox, workers=2)
     always_right = [row["task_id"] for row in rows if row["entry_point"] == "are_equivalent"]  # says evalplus
     assert [row["task_id"] for row, (right, _) in zip(rows, found, strict=True) if not right.correct] == []
     assert [row["task_id"] for row, (_, wrong) in zip(rows, found, strict=True) if wrong.correct] == always_right

@@ -14,7 +14,7 @@ from evaluation.code.sandboxes import TOOLS, available
 from otr.errors import UserError
 from otr.evaluation.code.sandbox import sandbox as sandboxes
 from otr.evaluation.code.sandbox.sandbox import SCRATCH_BYTES, Sandbox, choose, prove, run, share_of_a_core
-from otr.evaluation.code.verdicts import Task, judge
+from otr.evaluation.code.verdicts import Task, grade
 
 SECRET = "swordfish-5521"
 ROW = {
@@ -42,7 +42,7 @@ def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
 def judged(sandbox: Sandbox, programs: dict[str, str]) -> dict[str, str]:
     """The reason of each program's verdict. A good program before and one behind them must pass in the same call."""
     texts = (GOOD, *programs.values(), GOOD + "# again\n")
-    (outcomes,) = judge([Task("humaneval", ROW, texts)], sandbox, workers=1)
+    (outcomes,) = grade([Task("humaneval", ROW, texts)], sandbox, workers=1)
     assert outcomes[0].reason == outcomes[-1].reason == "pass"
     assert not any(outcome.correct for outcome in outcomes[1:-1]), dict(zip(programs, outcomes[1:-1], strict=True))
     return {name: outcome.reason for name, outcome in zip(programs, outcomes[1:-1], strict=True)}

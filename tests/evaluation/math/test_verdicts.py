@@ -227,7 +227,7 @@ def test_an_idle_process_takes_over_what_an_ended_one_leaves() -> None:
 
 
 def test_memory_limit_holds() -> None:
-    replies = pool.judge([equal("3^{10^{8}}"), equal("6+1")], 1, seconds=2.0, memory=512 * 1024**2)
+    replies = pool.compare([equal("3^{10^{8}}"), equal("6+1")], 1, seconds=2.0, memory=512 * 1024**2)
     assert not replies[0].yes
     assert replies[1] == pool.Reply(yes=True)
 
@@ -251,12 +251,12 @@ def test_a_killed_process_costs_its_item(monkeypatch: pytest.MonkeyPatch) -> Non
         pool.Reply(True),
     ]
     killed.clear()
-    assert pool.judge(questions, 1) == [pool.Reply(True)] * 3  # what failed is asked once more
+    assert pool.compare(questions, 1) == [pool.Reply(True)] * 3  # what failed is asked once more
 
 
 def test_a_process_that_never_comes_up_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="otr.evaluation.math.equality does not start"):
-        pool.judge([equal("x")], 1, memory=1024**2)
+        pool.compare([equal("x")], 1, memory=1024**2)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.file)
