@@ -191,7 +191,8 @@ def _check_references(experiment: Experiment, where: str) -> None:
     for name in experiment.methods:
         if re.search(rf"{re.escape(SEED_MARK)}\d+$", name):
             raise UserError(
-                f"{where}: methods.{name}: names ending in .seed<number> are reserved for further training seeds; choose another"
+                f"{where}: methods.{name}: names ending in .seed<number> are reserved for further training seeds; "
+                "choose another"
             )
     for suite in experiment.engines:
         check("engines", suite, list(dict.fromkeys(benchmark.suite for benchmark in experiment.benchmarks.values())))

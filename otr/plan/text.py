@@ -151,7 +151,8 @@ def _assumptions(plan: Plan) -> list[str]:
         f"{CHECKPOINT_SHARE:.0%} of the time at most; main memory: weights, once a rank or engine, and "
         f"{HOST_PROCESS_GB:g} GB a process",
         "completions are as long as those sampled before under the same protocol; else a tuned model's solutions as "
-        f"long as what it was trained on, all others {length}; prompts {PROMPT} tokens, a demonstration {DEMONSTRATION}",
+        f"long as what it was trained on, all others {length}; prompts {PROMPT} tokens, a demonstration "
+        f"{DEMONSTRATION}",
         f"grading: {grading} a completion; a subset {SUBSET_HOURS:g} core-hours",
         *plan.notes,
     ]
