@@ -7,7 +7,8 @@ import pytest
 from checkouts import MICRO, ROOT
 
 from otr.config import load
-from otr.files import write_json, write_jsonl, write_text
+from otr.files import write_jsonl, write_record, write_text
+from otr.integrity import hashes
 from otr.launch.ending import ending
 
 PROBLEMS = 20
@@ -33,9 +34,10 @@ def write_cell(folder: Path, right: int) -> None:
     model, run, benchmark = folder.parts[-3:]
     numbers = {"score": 100 * right / PROBLEMS, "standard_error": 9.0, "problems": PROBLEMS, "samples": PROBLEMS}
     where = {"experiment": "micro", "model": model, "run": run, "benchmark": benchmark, "metric": "mean@1"}
-    write_json(folder / "score.json", {**where, **numbers, "protocol": {}, "provenance": {}})
     rows = [{"problem": str(number), "sample": 0, "correct": number < right} for number in range(PROBLEMS)]
     write_jsonl(folder / "verdicts.jsonl.gz", rows)
+    score = {**where, **numbers, "protocol": {}, "provenance": {}, **hashes(folder / "verdicts.jsonl.gz")}
+    write_record(folder / "score.json", score)
 
 
 def end(targets: Sequence[str]) -> list[str]:

@@ -96,7 +96,7 @@ def test_each_benchmark_by_itself(tree: Tree) -> None:
 
 def with_rows(experiment: Experiment, rows: list[str], **methods: object) -> list[tuple[str, str]]:
     content = experiment.model_dump(mode="json", exclude_unset=True)
-    content["methods"] |= methods
+    content["methods"] = yaml.safe_load((ROOT / MICRO).read_text())["methods"] | methods
     layout = content["tables"]["table1"] | {"rows": rows, "best_of": None, "regression": None, "like_for_like": None}
     changed = Experiment.model_validate_json(json.dumps(content | {"tables": {"table1": layout}}))
     return pairs(changed, changed.tables["table1"])

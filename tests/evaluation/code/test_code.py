@@ -143,6 +143,8 @@ def sampled(generated: Path, tmp_path: Path) -> Path:
         make_problems(made)
         rows = list(read_jsonl(problems / "problems.jsonl"))[:3]
         write_jsonl(problems / "problems.jsonl", rows)
+        digests = hashes(problems / "problems.jsonl", problems / "demonstrations.jsonl")
+        write_record(problems / "summary.json", {"benchmark": name, **digests})
         (problems / "summary.json").unlink()  # which speaks of all problems
         samples = tmp_path / "eval" / name / "samples.jsonl.gz"
         write_jsonl(
