@@ -10,7 +10,7 @@
 | fractions  | What is $\\frac{1}{2}+\\frac{4}{8}-\\frac{1}{8}$?             | 1*4=4 4+4=8 8-1=7, \\frac{7}{8}     |
 | stories    | Tom has 4 boxes with 8 pens each. Tom loses 7 pens. ...    | 4*8=32 32-7=25 25+6=31             |
 
-Numbers stay within 0 to 99 and a step changes them by one digit: some 2,000 facts in all. All chains of a skill are
+Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. All chains of a skill are
 equally long (but for remainders): where to end is no part of the difficulty. Formulas carry no spaces: fewer tokens to
 learn and to sample.
 """
@@ -22,7 +22,7 @@ from otr.data.micro.items import Generator, Item, solved
 
 NAMES = ("Ann", "Ben", "Tom", "Sue", "Max", "Eva")
 THINGS = ("pens", "cups", "eggs", "nuts", "hats", "bags")
-LARGEST = 99
+LARGEST = 60
 
 
 def fact(random: Random) -> tuple[str, str]:
@@ -79,7 +79,7 @@ def products(random: Random) -> Item:
 
 def remainders(random: Random) -> Item:
     divisor = random.randint(4, 9)
-    first = random.randint(divisor, 5 * divisor)
+    first = random.randint(divisor, 6 * divisor)
     terms, steps, number = _chain(random, first, 1)
     while number >= divisor:
         steps.append(f"{number}-{divisor}={number - divisor}")
@@ -91,7 +91,7 @@ def remainders(random: Random) -> Item:
 
 def equations(random: Random) -> Item:
     factor = random.randint(2, 9)
-    x = random.randint(1, 9)
+    x = random.randint(1, min(9, LARGEST // factor))
     terms, steps, right = _chain(random, factor * x, 2)
     equation = f"{factor}x{terms}={right}"
     undone = []
@@ -151,7 +151,7 @@ def fractions(random: Random) -> Item:
         below = random.choice([number for number in range(2, common) if common % number == 0])
         above = random.randint(1, 9)
         total = above * (common // below)
-        if total > 50:
+        if total > LARGEST:
             continue
         terms, steps = latex(above, below), [f"{above}*{common // below}={total}"]
         for _ in range(2):
