@@ -19,7 +19,7 @@ class Checkout:
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=600)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=1800)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """The jobs of a dry run by rule; an empty dict when there is nothing to do."""
