@@ -191,11 +191,15 @@ class Index:
 
     def _shares(self, found: list[str]) -> dict[int, tuple[float, str]]:
         """Test problem -> share of its runs of words that stand in this text, and the first of them."""
-        hashes = self._hashes(found)
+        hashes = self._hashes(found)  # one for each run of n words of this text
+        # Most runs are in no test problem. A table of 2^26 flags by the hash's first bits drops nearly all of them, and
+        # only the few that are left are searched for among the sorted hashes of the test problems.
         places = np.flatnonzero(self._seen[hashes >> np.uint64(64 - 26)])
         first_key = np.searchsorted(self._keys, hashes[places], side="left")
         end_key = np.searchsorted(self._keys, hashes[places], side="right")
         found_keys = first_key < end_key
+        # Owners of equal hashes lie side by side: [first, end) are all test problems that hold this run of words. A run
+        # that stands twice in the text counts once, so a share is of distinct runs and at most 1.
         hits: dict[int, set[int]] = {}
         first_place: dict[int, int] = {}
         for place, first, end in zip(*(array[found_keys] for array in (places, first_key, end_key)), strict=True):

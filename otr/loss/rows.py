@@ -424,6 +424,8 @@ def _locate(blocks: Tensor, row: Tensor, value: Tensor) -> Tensor:
     if count == 1:
         sums = blocks.view(rows, width).cumsum(1)
         return _search(sums, row, value.to(sums.dtype))
+    # Two levels in place of one long sum: B block sums in float64 find the block, then W values inside it are summed. A
+    # single float32 sum over a whole vocabulary would lose the small probabilities at its end.
     edges = blocks.sum(2).double().cumsum(1)
     block = _search(edges, row, value)
     before = torch.nn.functional.pad(edges, (1, 0))[row, block]

@@ -319,6 +319,9 @@ class Plan:
         return Decoding(rate, batch, memory)
 
     def _step_seconds(self, model: str, batch: int, context: float) -> float:
+        # The roofline of one decode step, which makes a token for each of `batch` sequences. The weights are read once
+        # for all of them, the keys and values of every sequence by itself, and each token costs two operations a
+        # parameter. Small batches wait for memory (reading), large ones for arithmetic (computing): the slower counts.
         reading = (self._weights(model) + batch * context * self._cache_bytes(model)) / self.hardware.bytes_a_second
         computing = 2 * self.parameters(model) * batch / self._prefill_speed
         return max(reading, computing) + STEP_OVERHEAD

@@ -143,6 +143,9 @@ def attainable_rounded(value: Decimal, problems: int, samples: int) -> Fraction 
 @cache
 def _sums_of_tenths(problems: int, samples: int) -> int:
     """Which sums (in tenths of a percent) of so many rounded accuracies occur, as the bits of one number."""
+    # One sample's accuracy is one of problems + 1 values, in tenths of a percent. With bit t standing for the sum t,
+    # adding a sample shifts the set of reachable sums by each of these values and unites them. 2 problems have
+    # {0, 500, 1000}, so two samples reach {0, 500, 1000, 1500, 2000}.
     accuracies = {math.floor(Fraction(1000 * right, problems) + Fraction(1, 2)) for right in range(problems + 1)}
     reached = 1
     for _ in range(samples):

@@ -184,6 +184,7 @@ _ANCHOR = re.compile(
     r")[ \t:*_=]*",
     re.IGNORECASE,
 )
+# 答案是 12 and 答案为：12, not 回答 12
 _CHINESE_ANCHOR = re.compile(r"答案(?:[^。:：=\n]{0,12}?(?:是|为|等于|[:：=]))[ \t:：*]*")
 _ANCHORS_READ = 20  # from the end: a text of nothing but anchors must not cost more than a long one
 _LONGEST_PHRASE = 400  # characters read behind an anchor
@@ -193,7 +194,9 @@ _SPAN = re.compile(
     r"(?<!\\)\$\$((?:[^$\\]|\\.)+)\$\$|(?<!\\)\$(?=[^\s$])((?:[^$\\]|\\.)+)(?<!\s)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]",
     re.DOTALL,
 )
+# What stands between the members of a list: "1, 2", "1, and 2", "1 or 2".
 _LIST_GAP = re.compile(r"\s*(?:,|;|,?\s*and\b|,?\s*or\b|[、或和])\s*")
+# The full stop of "12. Then" and the 。 of 12。, not the point of 3.5 or of e.g
 _SENTENCE_END = re.compile(
     r"[.!?](?=\s|$|[*_]{1,2}(?:\s|$))|[。！？；]|;(?=\s+[A-Za-z]{2})|，(?=[\u4e00-\u9fff])"
     r"|,?\s(?:because|since|so|which|where|as|when)\s",
@@ -205,6 +208,7 @@ _POWER = r"(?:[eE][+-]?\d+|\s?(?:\\times|\\cdot|[*x×·])\s?10(?:\^\{?[+-]?\d+\}
 _THOUSANDS = r"(?:,|\{,\}|,?\\[,!]|[ \u00a0\u2009\u202f])"  # what may stand between groups of three digits
 _DIGITS = rf"(?:\d{{1,3}}(?:{_THOUSANDS}\d{{3}})++(?:\.\d+)?(?!\d)|\d++(?:\.\d++)?|\.\d++)"
 _CLOCK = r"\d++(?:\.\d++)?(?:\s?:\s?\d++(?:\.\d++)?)++(?:\s?[aApP]\.?[mM]\b\.?)?"  # 2:3, 10:30 p.m.
+# 12, -3.5, 1 1/2, 4.5 \times 10^{33}, not the 12 of x12
 _NUMBER = re.compile(
     rf"(?<![\w.])[-−]?\s?(?:{_CLOCK}|\d{{1,4}}\s\d{{1,3}}/\d{{1,3}}(?!\d)|\\[dt]?frac\{{-?\d+\}}\{{\d+\}}"
     rf"|(?:\\\$|[$€£¥])?[-−]?{_DIGITS}{_POWER}?(?:/\d+)?)(?:\s?\\?%|\s?percent\b)?"
@@ -235,6 +239,7 @@ _FILLER = re.compile(
     r"|not\b.{0,60}\bbut|约|大约|是|为|等于|≈|\\approx|=|:|,)(?![A-Za-z])[\s,:]*",
     re.IGNORECASE,
 )
+# "at least" right before a number makes a bound of it; "the least" does not
 _BOUND = re.compile(r"\b(?:at least|at most|than|under|over|between|not|up to|below|above)\s*$", re.IGNORECASE)
 _COPULA = re.compile(r"(?:\b(?:is|are|was|equals?|be|becomes|gives|yields|makes)\b|[:=：])(?!=)\s*", re.IGNORECASE)
 _BULLET = re.compile(r"[ \t]*(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+(?=\S)")

@@ -127,19 +127,24 @@ _SYNONYMS = {
     "thickapprox": "approx",
 }
 _SYNONYM = re.compile(rf"\\(?:{'|'.join(_SYNONYMS)})(?![A-Za-z])\s?")
-# Roman e, i and d are the constants and the differential.
+# Roman e, i and d are the constants and the differential: \mathrm{e}, \text{i}, not \mathrm{cm}.
 _ROMAN_LETTER = re.compile(r"\\(?:mathrm|text|textrm|operatorname|mathit|rm)\s?\{([eid])\}")
 _FUNCTION = re.compile(
     r"\\(?:operatorname|mathrm|text)\*?\s?\{(arc(?:sin|cos|tan)|sin|cos|tan|cot|sec|csc|log|ln|gcd|max|min)\}"
 )
+# \frac12, \frac1{2} and \frac{a}2, not \frac{1}{2}
 _BARE_FRACTION = re.compile(r"\\frac ?(?:(\d) ?(\d)|(\d) ?(?=\{)|(\{[^{}]{0,60}\}) ?(\d))")
+# \sqrt2 and \sqrt x, not \sqrt{2}
 _BARE_SQRT = re.compile(r"\\sqrt ?(\d|[a-z](?![a-z]))")
+# At the end alone: 3 \pmod{7} and 3 (mod 7), not 3 mod 7 + 1
 _MODULUS = re.compile(
     r" ?(?:\\pmod ?(?:\{([^{}]{1,20})\}|(\d))|\(? ?(?:\\bmod|\\mod|\\text\{ ?mod ?\}|mod) ?(\{?[\w]{1,10}\}?) ?\)?)$"
 )
 _SWITCHED = re.compile(r"\{\s?\\(?:rm|text|mathrm)\s+(?=[A-Za-z])")  # {\rm cm}
 _ELLIPSIS = re.compile(r"(?<=\d)\.{3,}")
+# US$5, RMB 5, Rs. 5
 _CURRENCY = re.compile(r"(?:US|USD|AU|CA|HK|Rs\.?|RMB|EUR|\\text\s?\{\s*(?:Rs\.?|USD|\\\$)\s*\})\s?(?:\\?\$)?(?=[\d.])")
+# "no real solutions" and "there are no roots", not "no answer"
 _NO_SOLUTION = re.compile(
     r"(?:\\text\s?\{)? ?(?:there (?:are|is) )?(?:no (?:real |integer |such )?(?:solutions?|roots?)"
     r"(?: exists?)?|(?:the )?empty set) ?\}?",
@@ -275,6 +280,7 @@ def _braced(match: re.Match[str]) -> str:
 
 
 _TRIGONOMETRY = re.compile(r"(?<!arc)(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+# 30^\circ and (x+1)^\circ
 _DEGREES = re.compile(r"(\\frac\{[^{}]{1,40}\}\{[^{}]{1,40}\}|\d+(?:\.\d+)?|\([^()]{1,60}\)|[A-Za-z]) ?\^\\circ")
 
 
@@ -323,6 +329,7 @@ _DOMAIN = re.compile(
 )
 _LONGEST_DOMAIN = 120  # characters
 _BOUND = re.compile(r" ?\(?(\\?[A-Za-z]+) ?(?:\\(?:le|ge|ne)(?![A-Za-z])|[<>])[^,;=]*")  # f(x) = 3x, x > 0
+# \{1, 2\} and \left\{1\right\}, not the group {1}
 _SET = re.compile(r"(?:\\left)?\\\{((?:(?!(?:\\right)?\\\}).)*)(?:\\right)?\\\}", re.DOTALL)
 _TOP_LEVEL = re.compile(rf"\\[{{}}]|\\(?:left|right)(?![A-Za-z])|{_CONNECTIVE.pattern}|[(\[{{]|[)\]}}]|,|;")
 
