@@ -176,7 +176,7 @@ def test_the_stage_writes_verdicts_and_scores(sampled: Path, capfd: pytest.Captu
     arguments = ["--experiment", str(MICRO), "--model", model, "--run", run, "--workers", "2", "--allow-unsandboxed"]
     arguments += ["--problems", str(sampled / "problems"), "--evaluation", str(sampled / "eval")]
     main([*arguments, "--benchmarks", "completions", "functions"])
-    assert f"judge {model} {run}: " in capfd.readouterr().err
+    assert f"grade {model} {run}: " in capfd.readouterr().err
     for name in ("completions", "functions"):
         verdicts = list(read_jsonl(sampled / "eval" / name / "verdicts.jsonl.gz"))
         assert [verdict["correct"] for verdict in verdicts] == [True, True, False, False] * 3
