@@ -22,6 +22,7 @@ STAGES = {
     },
     "Models": {
         "base": ("otr.models", "a base checkpoint: pre-train, convert, fetch or link it"),
+        "ready": ("otr.plan.ready", "what would stop a model's jobs: prompts too long, a disk too full"),
         "train": ("otr.train", "fine-tune a checkpoint with a method (SFT, DFT, OTR, ...)"),
     },
     "Evaluation": {

@@ -12,7 +12,7 @@ FORKSERVER.set_forkserver_preload(["otr.train.loop", "otr.figures", "pandas", "t
 
 
 class Process:
-    """`python -m otr.train` in a process of its own."""
+    """`python -m otr.train` in a process of its own, which writes resumable checkpoints as often as its recipe says."""
 
     def __init__(self, arguments: list[str], errors: Path, largest_file: int | None) -> None:
         self._errors = errors
@@ -39,6 +39,9 @@ def _main(arguments: list[str], errors: Path, largest_file: int | None) -> None:
         os.dup2(file.fileno(), 2)
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    from otr.train import loop
     from otr.train.__main__ import main
 
+    # A tiny training is over before writing has cost its share of the time: here every step may write.
+    loop.CHECKPOINT_SHARE = float("inf")
     main(arguments)
