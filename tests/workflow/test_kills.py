@@ -31,7 +31,7 @@ def test_two_samplings_of_one_run_leave_the_same_completions(finished: Checkout)
     command += ["--checkpoint", "results/micro/train/small/sft/checkpoint"]
     both = [subprocess.Popen(command, cwd=finished.folder, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     errors = [process.communicate(timeout=300)[1] for process in both]
-    assert sorted(process.returncode for process in both) == [0, 2], errors
+    assert sorted(process.returncode for process in both) in ([0, 2], [0, 0]), errors
     assert any("another process is sampling into this folder" in error for error in errors)
     assert [file.read_bytes() for file in files] == expected
     subprocess.run(command, cwd=finished.folder, check=True, capture_output=True, timeout=300)
