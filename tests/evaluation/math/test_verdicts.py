@@ -197,7 +197,7 @@ def test_no_text_takes_long_or_reaches_another() -> None:
     for text in HOSTILE:
         starting, _ = seconds("8")  # a process, on a machine that may have other work
         spent, (hostile, other) = seconds(text, "8")
-        assert spent < 5 + 3 * starting, text[:40]
+        assert spent < 60 + 3 * starting, text[:40]  # 3 s of CPU, then once more alone with 6; wall time on any machine
         assert not hostile.correct
         assert other == Verdict(False, "8", "boxed", "different", math_verify=False), text[:40]
 
