@@ -1,22 +1,17 @@
 """The settings, typed: `config.load(path)` reads an experiment file, `config.machine(settings)` config.yaml."""
 
 from otr.config.block import Block
-from otr.config.experiment import (
-    BASE_RUN,
-    BASE_TUNED_RUN,
+from otr.config.blocks import (
     CODE_SCORERS,
     GENERAL_SCORERS,
     KINDS,
     MEMORY_AND_SPEED,
     Benchmark,
-    Cell,
     Dataset,
-    Experiment,
     FewShot,
     Figure2,
     Gold,
     Lengths,
-    Machine,
     Method,
     Model,
     Protocol,
@@ -24,8 +19,8 @@ from otr.config.experiment import (
     Scorer,
     Source,
     Training,
-    sources,
-)  # fmt: skip
+)
+from otr.config.experiment import BASE_RUN, BASE_TUNED_RUN, Cell, Experiment, Machine, sources
 from otr.config.reading import EXPERIMENTS, experiment_file, load, machine
 
 __all__ = [

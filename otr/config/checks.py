@@ -6,7 +6,8 @@ Every function raises UserError: one line with file, key, what was found and wha
 from collections.abc import Mapping
 from typing import Any
 
-from otr.config.experiment import Experiment, Training
+from otr.config.blocks import Training
+from otr.config.experiment import Experiment
 from otr.errors import UserError
 
 RESULTS = ("comparison", "paper_audit", "report", "figure2", "readme", "logs", "all")

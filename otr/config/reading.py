@@ -15,8 +15,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from otr.config import objectives
+from otr.config.blocks import Figure2, Training
 from otr.config.checks import check_names, check_sizes
-from otr.config.experiment import BASE_RUN, BASE_TUNED_RUN, SEED_MARK, Experiment, Figure2, Machine, Training, sources
+from otr.config.experiment import BASE_RUN, BASE_TUNED_RUN, SEED_MARK, Experiment, Machine, sources
 from otr.errors import UserError
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "workflow" / "experiments"
