@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from otr import config, integrity
+from otr import config
 from otr.command.finished import check as check_finished
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, read_record
+from otr.results import integrity
 
 RECORDS = {
     "data/*/summary.json": ["train.parquet"],

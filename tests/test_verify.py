@@ -18,7 +18,7 @@ from otr import config
 from otr.command.finished import Finished
 from otr.evaluation.shares import right_shares
 from otr.files import Row, read_record, write_jsonl, write_record
-from otr.integrity import hashes
+from otr.results.integrity import hashes
 from otr.tables import render
 from otr.tables.table import experiment_table
 from otr.verify import main, verify

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from otr.command.stage import Stage
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, write_record, write_text
-from otr.integrity import checked
+from otr.results.integrity import checked
 
 N = 13
 """Words in a row; the usual number."""

@@ -31,8 +31,8 @@ from otr.data.rows import boolean, column, text, unseen
 from otr.data.sources import Folders, stream_rows
 from otr.errors import UserError
 from otr.files import Row, replacing, write_record
-from otr.integrity import hashes
 from otr.machine import memory
+from otr.results.integrity import hashes
 
 CountTokens = Callable[[list[str]], list[int]]
 """Maps texts to their lengths in tokens."""

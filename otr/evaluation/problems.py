@@ -23,7 +23,7 @@ from otr.errors import UserError
 from otr.evaluation.math import verdicts
 from otr.evaluation.math.gold import Gold, read_gold
 from otr.files import Row, replacing, write_jsonl, write_record
-from otr.integrity import hashes
+from otr.results.integrity import hashes
 
 
 def problems(benchmark: config.Benchmark, folders: Folders) -> list[Row]:

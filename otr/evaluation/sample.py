@@ -37,10 +37,10 @@ from otr.evaluation.engine import Engine, Request, engine_device, engine_name, o
 from otr.evaluation.protocols import Asker, Prompt
 from otr.evaluation.store import Key, Store
 from otr.files import Row, claimed, read_json, read_jsonl, sha256, write_record
-from otr.integrity import check, checked, hashes, trained_on
 from otr.machine import devices
 from otr.machine.precision import computed_in
 from otr.machine.provenance import provenance
+from otr.results.integrity import check, checked, hashes, trained_on
 
 
 @dataclass(frozen=True)

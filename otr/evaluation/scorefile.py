@@ -15,8 +15,8 @@ from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, read_record, sha256, write_jsonl, write_record
-from otr.integrity import checked, hashes
 from otr.machine.provenance import provenance
+from otr.results.integrity import checked, hashes
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
 from otr.errors import UserError
 from otr.figures.plots import METHOD_COLOURS, save
 from otr.files import Row, read_jsonl
-from otr.integrity import checked
 from otr.results import Paths
+from otr.results.integrity import checked
 
 STYLES = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 2)), (0, (1, 3)))
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")

@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ("otr.command", "otr.config", "otr.errors", "otr.files", "otr.integrity", "otr.machine")
-"""Rooms that decide no number: the command line, messages, how files are written and checked, what the machine is. The
-settings' values decide much, and they reach a rule as its parameters, so the code that reads them need not."""
+SHARED = ("otr.command", "otr.config", "otr.errors", "otr.files", "otr.machine", "otr.results")
+"""Rooms that decide no number: the command line, messages, where files lie, how they are written and checked, what the
+machine is. The settings' values decide much, and they reach a rule as its parameters, so the code that reads them need
+not."""
 _NAMED = re.compile(r"\b(otr(?:\.\w+)+)(?: import (\w+))?")
 
 

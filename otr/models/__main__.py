@@ -18,9 +18,9 @@ from otr.config import Experiment, Model
 from otr.data.hub import explained
 from otr.errors import UserError
 from otr.files import Row, replacing, sha256, write_record
-from otr.integrity import hashes
 from otr.machine.provenance import provenance
 from otr.models.origin import check_folder, check_gguf, is_gguf, local_weights
+from otr.results.integrity import hashes
 
 DOCUMENTS = "documents.jsonl.gz"
 """What a model is pre-trained on, in the generator's folder."""

@@ -15,8 +15,8 @@ from otr.config import Cell
 from otr.config.tables import TableLayout
 from otr.errors import UserError
 from otr.files import read_jsonl
-from otr.integrity import checked
 from otr.results import Paths
+from otr.results.integrity import checked
 
 Accuracies = Mapping[str, float]
 """Percentage of right completions by problem."""

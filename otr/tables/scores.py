@@ -25,8 +25,8 @@ from typing import Any
 from otr.config import Cell
 from otr.config.tables import TableLayout
 from otr.errors import UserError
-from otr.integrity import check
 from otr.results import Paths, ScoreFile
+from otr.results.integrity import check
 
 
 @dataclass(frozen=True)

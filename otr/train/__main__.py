@@ -22,8 +22,8 @@ from otr.command.progress import say
 from otr.command.stage import Stage
 from otr.config import MEMORY_AND_SPEED, Experiment, Training
 from otr.files import Row, sha256, write_jsonl, write_record
-from otr.integrity import check, hashes
 from otr.machine.precision import computed_in
+from otr.results.integrity import check, hashes
 
 _USUAL_SPEED = 4e14
 """Floating-point operations a second that a GPU is expected to do: 40 % of an H100's 989 TFLOP/s."""

@@ -8,8 +8,8 @@ from checkouts import MICRO, ROOT
 
 from otr.config import load
 from otr.files import write_jsonl, write_record, write_text
-from otr.integrity import hashes
 from otr.launch.ending import ending
+from otr.results.integrity import hashes
 
 PROBLEMS = 20
 

@@ -7,7 +7,7 @@ import pytest
 
 from otr.config import Experiment, experiment_file, load
 from otr.files import write_jsonl, write_record
-from otr.integrity import hashes
+from otr.results.integrity import hashes
 
 HOSTILE = '</script><script>window.hacked = 1</script><!-- <img src="http://example.org/x" onerror="window.hacked = 1">'
 PROBLEMS = 5

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from otr.config import Cell
 from otr.files import read_jsonl, write_jsonl
 from otr.report import evidence
-from otr.results import Cell
 from otr.results import Tree as Results
 
 from .conftest import HOSTILE, PROBLEMS, Tree

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otr.errors import UserError
 from otr.files import write_jsonl, write_record
-from otr.integrity import hashes
+from otr.results.integrity import hashes
 from otr.tables.marks import Entry
 from otr.tables.scores import Score, average, read_scores, two_decimals
 from otr.tables.table import Table, build

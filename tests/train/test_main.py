@@ -16,7 +16,7 @@ from train.command import Run
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from otr.files import visible_files, write_record
-from otr.integrity import hashes
+from otr.results.integrity import hashes
 
 STEPS = 24
 

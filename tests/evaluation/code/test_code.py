@@ -15,7 +15,7 @@ from otr.evaluation.code.sandbox.sandbox import choose
 from otr.evaluation.code.verdicts import Task, grade, with_types
 from otr.evaluation.problems import main as make_problems
 from otr.files import read_json, read_jsonl, write_jsonl, write_record
-from otr.integrity import hashes
+from otr.results.integrity import hashes
 
 MICRO = config.experiment_file("micro")
 SQUARES = {
