@@ -196,7 +196,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_a_plan_agrees_with_measured_runs(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Two real runs; the plan is calibrated on the first and asked about the second, as for a run still to come."""
-    settings = config.load(ROOT / MICRO).model_dump(mode="json", exclude={"figure2"})
+    settings = config.load(ROOT / MICRO).model_dump(mode="json", exclude={"figure2"}, exclude_unset=True)
     settings["tables"] = {
         "table1": {
             "caption": "c", "models": ["small"], "rows": ["sft", "otr"],
