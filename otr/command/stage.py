@@ -32,27 +32,21 @@ class Help(argparse.RawDescriptionHelpFormatter):
         return text if told else f"{text} (default: %(default)s)"
 
 
-class Stage:
-    """A stage's command line. Use `add` for its options, then work inside `run`:
+class Command:
+    """A command line with a log and an end line. Use `add` for its options, then work inside `work`:
 
-        with stage.run(arguments) as (experiment, options): ...
+        with command.work(arguments) as options: ...
 
     A UserError ends the process with its one line on the screen and exit status 2.
     """
 
     def __init__(self, command: str, description: str | None) -> None:
         self._parser = argparse.ArgumentParser(prog=command, description=description, formatter_class=Help)
-        self._parser.add_argument("--experiment", required=True, type=Path, help="an experiment file (YAML)")
         self._parser.add_argument("--log", type=Path, help="send all output but progress lines to this file")
         self.add = self._parser.add_argument
 
-    def add_folders(self) -> None:
-        """The folders that sources are looked up in."""
-        self.add("--data", type=Path, default=Path("data"), help="folder of relative `path` sources (default: data)")
-        self.add("--generated", type=Path, nargs="?", default=Path("generated"), help="folder of the generator's files")
-
     @contextmanager
-    def run(self, arguments: list[str] | None) -> Iterator[tuple[config.Experiment, Any]]:
+    def work(self, arguments: list[str] | None) -> Iterator[Any]:
         options = self._parser.parse_args(arguments)
         _close_stdin()
         provenance()  # of the code as it is now: a commit made while the stage runs is not what ran
@@ -62,7 +56,7 @@ class Stage:
         try:
             if options.log:
                 progress.log_to(options.log)
-            yield config.load(options.experiment), options
+            yield options
         except UserError as error:
             progress.say(f"error: {error}")
             sys.exit(2)
@@ -88,8 +82,29 @@ class Stage:
         progress.say(f"{self._end} ({time.monotonic() - started:.0f} s)")
 
     def done(self, text: str) -> None:
-        """The stage's end line with its main figures; its duration is added."""
+        """The end line with the main figures; the duration is added."""
         self._end = text
+
+
+class Stage(Command):
+    """The command line of a stage that works for an experiment:
+
+    with stage.run(arguments) as (experiment, options): ...
+    """
+
+    def __init__(self, command: str, description: str | None) -> None:
+        super().__init__(command, description)
+        self.add("--experiment", required=True, type=Path, help="an experiment file (YAML)")
+
+    def add_folders(self) -> None:
+        """The folders that sources are looked up in."""
+        self.add("--data", type=Path, default=Path("data"), help="folder of relative `path` sources (default: data)")
+        self.add("--generated", type=Path, nargs="?", default=Path("generated"), help="folder of the generator's files")
+
+    @contextmanager
+    def run(self, arguments: list[str] | None) -> Iterator[tuple[config.Experiment, Any]]:
+        with self.work(arguments) as options:
+            yield config.load(options.experiment), options
 
 
 TERMINATED = 143

@@ -10,11 +10,10 @@ The first writes <out>/table1.{md,csv,tex}; the second compares an experiment wi
 draws <out>/figure2.{png,svg}. Each takes what is finished so far.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from otr.command.stage import Stage
+from otr.command.stage import Command, Stage
 from otr.errors import UserError
 from otr.files import write_text
 from otr.tables import audit, comparison, render
@@ -62,9 +61,11 @@ def _compare(arguments: list[str]) -> None:
 
 
 def _audit(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser("otr table audit", description="Checks of the published tables.")
-    parser.add_argument("--out", type=Path, required=True, help="folder for paper_audit.md")
-    write_text(parser.parse_args(arguments).out / "paper_audit.md", audit.markdown())
+    command = Command("otr table audit", "Checks of the published tables.")
+    command.add("--out", type=Path, required=True, help="folder for paper_audit.md")
+    with command.work(arguments) as options:
+        write_text(options.out / "paper_audit.md", audit.markdown())
+        command.done(f"{options.out}/paper_audit.md: written")
 
 
 def _figure2(arguments: list[str]) -> None:

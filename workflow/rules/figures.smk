@@ -21,7 +21,7 @@ rule figure2:
     message:
         "drawing figure 2"
     shell:
-        "python -m otr.tables figure2 --experiment {EXPERIMENT:q} --results results --out {params.out} 2> {log}"
+        "python -m otr.tables figure2 --experiment {EXPERIMENT:q} --results results --out {params.out} --log {log}"
 
 
 rule selected_figure:

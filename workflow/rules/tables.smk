@@ -23,7 +23,7 @@ rule table:
         "drawing {wildcards.table}"
     shell:
         "python -m otr.tables --experiment {EXPERIMENT:q} --table {wildcards.table} --results results"
-        " --out {params.out} 2> {log}"
+        " --out {params.out} --log {log}"
 
 
 rule comparison:
@@ -45,7 +45,7 @@ rule comparison:
     message:
         "comparing with the published tables"
     shell:
-        "python -m otr.tables comparison --experiment {EXPERIMENT:q} --results results --out {params.out} 2> {log}"
+        "python -m otr.tables comparison --experiment {EXPERIMENT:q} --results results --out {params.out} --log {log}"
 
 
 rule selected_comparison:
@@ -81,7 +81,7 @@ rule audit:
     message:
         "checking the published tables for consistency"
     shell:
-        "python -m otr.tables audit --out {params.out} 2> {log}"
+        "python -m otr.tables audit --out {params.out} --log {log}"
 
 
 rule selected_table:

@@ -6,11 +6,10 @@ writes documents.jsonl.gz (pre-training), tuning.jsonl (worked solutions), bench
 few_shot/<name>.jsonl. Same seed, same bytes.
 """
 
-import argparse
 from pathlib import Path
 from random import Random
 
-from otr.command.stage import Help
+from otr.command.stage import Command
 from otr.data.micro.benchmarks import benchmarks, few_shot
 from otr.data.micro.documents import documents, tuning_rows
 from otr.files import replacing, write_jsonl
@@ -30,12 +29,13 @@ def generate(seed: int, out: Path) -> None:
             write_jsonl(folder / "few_shot" / f"{name}.jsonl", rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="otr generate", description=__doc__, formatter_class=Help)
-    parser.add_argument("--seed", type=int, default=0, help="seed of all draws")
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    arguments = parser.parse_args()
-    generate(arguments.seed, arguments.out)
+def main(arguments: list[str] | None = None) -> None:
+    command = Command("otr generate", __doc__)
+    command.add("--seed", type=int, default=0, help="seed of all draws")
+    command.add("--out", type=Path, required=True, help="folder to make")
+    with command.work(arguments) as options:
+        generate(options.seed, options.out)
+        command.done(f"{options.out}: generated with seed {options.seed}")
 
 
 if __name__ == "__main__":
