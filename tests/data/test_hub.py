@@ -4,7 +4,6 @@ In processes of their own: the hub's client reads its settings when it is import
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import ROOT
-from rehearsal.hub import Hub
+from rehearsal.hub import Hub, client_environment
 from rehearsal.repositories import make
 
 from otr import config
@@ -53,7 +52,7 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(items: list[dict[str, object]], cache: Path, address: str, offline: bool = False) -> list[object]:
-    environment = os.environ | {"HF_HOME": str(cache), "HF_ENDPOINT": address, "HF_HUB_OFFLINE": str(int(offline))}
+    environment = client_environment(address, cache, offline)
     command = [sys.executable, "-c", PROGRAM, json.dumps(items)]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr

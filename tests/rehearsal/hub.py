@@ -1,7 +1,7 @@
 """A hub on loopback: as much of the Hugging Face hub's protocol as its clients use to fetch data sets and models.
 
     with Hub(folder) as hub:            # folder/datasets/openai/gsm8k/main/test-....parquet, folder/models/Qwen/...
-        os.environ["HF_ENDPOINT"] = hub.address
+        subprocess.run(command, env=client_environment(hub.address, cache))
 
 Each repository has one commit, the one in its file `.commit` (40 hex digits), which is also its branch main. A file
 `.gated` makes the repository refuse visitors. `hub.requests` lists what was asked: "GET /api/datasets/...".
@@ -9,6 +9,7 @@ Each repository has one commit, the one in its file `.commit` (40 hex digits), w
 
 import hashlib
 import json
+import os
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+_CLIENT_SETTINGS = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "TRANSFORMERS_", "DATASETS_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def client_environment(address: str, cache: Path, offline: bool = False) -> dict[str, str]:
+    """The environment of a process that knows this hub and this cache alone, whatever was set around the tests: a home,
+    an address, a token or a proxy of the real hub's, or a part of otr that went offline in this very process."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_CLIENT_SETTINGS) and name.casefold() not in _PROXIES
+    }
+    return kept | {"HF_ENDPOINT": address, "HF_HOME": str(cache)} | ({"HF_HUB_OFFLINE": "1"} if offline else {})
 
 
 class Hub:

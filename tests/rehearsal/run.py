@@ -14,7 +14,6 @@ import argparse
 import csv
 import filecmp
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from checkouts import Checkout, copy_of_tree  # noqa: E402
-from rehearsal.hub import Hub  # noqa: E402
+from rehearsal.hub import Hub, client_environment  # noqa: E402
 from rehearsal.repositories import SOLUTIONS, evalplus, make  # noqa: E402
 
 from otr import config  # noqa: E402
@@ -71,18 +70,16 @@ def changed(file: Path, changes: Changes) -> str:
 class Rehearsal:
     def __init__(self, folder: Path, changes: Changes, engine: str, cores: int) -> None:
         self.folder, self.changes, self.engine, self.cores = folder, changes, engine, cores
-        self.environment = os.environ | {"HF_HOME": str(folder / "cache")}
 
     def run(self) -> None:
         first, second = self._checkout("online"), self._checkout("offline")
         make(self.folder / "hub", config.load(first.folder / PAPER))
-        self.environment |= evalplus(self.folder)
+        cache, rows = self.folder / "cache", evalplus(self.folder)
         with Hub(self.folder / "hub") as hub:
-            self.environment["HF_ENDPOINT"] = hub.address
-            self._snakemake(first)
+            self._snakemake(first, client_environment(hub.address, cache) | rows)
         check(first.folder / "results", config.load(first.folder / PAPER))
-        self.environment["HF_HUB_OFFLINE"] = "1"
-        self._snakemake(second, "--until", "overlap", "ready")
+        offline = client_environment(hub.address, cache, offline=True) | rows
+        self._snakemake(second, offline, "--until", "overlap", "ready")
         compare(first.folder / "results/paper", second.folder / "results/paper")
 
     def _checkout(self, name: str) -> Checkout:
@@ -91,11 +88,11 @@ class Rehearsal:
         file.write_text(changed(file, self.changes))
         return checkout
 
-    def _snakemake(self, checkout: Checkout, *arguments: str) -> None:
+    def _snakemake(self, checkout: Checkout, environment: dict[str, str], *arguments: str) -> None:
         command = [sys.executable, "-m", "snakemake", "--cores", str(self.cores), *arguments]
         command += ["--config", "experiment=paper", f"engine={self.engine}"]
         started = time.monotonic()
-        subprocess.run(command, cwd=checkout.folder, env=self.environment, check=True)
+        subprocess.run(command, cwd=checkout.folder, env=environment, check=True)
         print(f"{checkout.folder.name}: {time.monotonic() - started:.0f} s", flush=True)
 
 

@@ -27,7 +27,6 @@ TASKS = Path(__file__).parent
 
 def matches(benchmark: Benchmark, read: Samples) -> list[bool]:
     """Whether lm-eval counts each completion as an exact match, in the order of the samples."""
-    os.environ["HF_HUB_OFFLINE"] = "1"  # everything that the tasks need is in the rows
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
 
@@ -165,6 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_options(stage)
     stage.add("--workers", type=int, default=1, help="ignored: lm-eval matches in one process")
     with stage.run(arguments) as (experiment, options):
+        os.environ["HF_HUB_OFFLINE"] = "1"  # for lm-eval: everything that the tasks need is in the rows
         scores = []
         for name in options.benchmarks:
             benchmark = experiment.benchmarks[name]
