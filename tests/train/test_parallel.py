@@ -124,12 +124,14 @@ def test_fused_layers_compute_the_same(layout: Layout) -> None:
 def test_the_command_starts_ranks_itself(tmp_path: Path) -> None:
     """--gpus 2: stopped by SIGTERM, gone on with by two ranks, the same as one process; the checkpoint loads."""
     run = Run(tmp_path)
-    run.write(epochs=1, checkpoint_minutes=60.0)
+    # Many micro-batches a step: torchrun needs some time to hand the signal on, and the run must not be over by then.
+    run.write(epochs=3, checkpoint_minutes=60.0, tokens_per_microbatch=16)
     run.finish("alone")
     command = [sys.executable, "-m", "otr.train", *run.arguments("two"), "--gpus", "2", "--log", str(tmp_path / "log")]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "two" / ".resume" / "metrics.jsonl").exists():
+    steps = tmp_path / "two" / ".resume" / "metrics.jsonl"
+    while not (steps.exists() and steps.stat().st_size):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
