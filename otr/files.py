@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from otr.errors import UserError
+from otr.errors import TemporaryError, UserError
 
 Row = dict[str, Any]
 
@@ -134,7 +134,9 @@ def _lock(handle: int, folder: Path, doing: str) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{folder}: another process is {doing} into this folder; wait for it, or stop it") from None
+        raise TemporaryError(
+            f"{folder}: another process is {doing} into this folder; wait for it, or stop it"
+        ) from None
     except OSError:  # a file system without locks
         pass
 

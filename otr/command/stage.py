@@ -15,12 +15,14 @@ from typing import Any
 
 from otr import config
 from otr.command import progress
-from otr.errors import UserError
+from otr.errors import TemporaryError, UserError
 from otr.files import wall
 from otr.machine.provenance import provenance
 
 STOPPED = ".stopped"
 """End of the name beside a log under which it is noted, a line each time, that a scheduler ended the job (SIGTERM)."""
+REFUSED = ".refused"
+"""The same for a user error: the job would end so again, and is not to be submitted again (otr/launch/refusals.py)."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -59,6 +61,8 @@ class Command:
             yield options
         except UserError as error:
             progress.say(f"error: {error}")
+            if options.log and not isinstance(error, TemporaryError):
+                _note_refusal(options.log, str(error))
             sys.exit(2)
         except KeyboardInterrupt:
             progress.say("stopped")
@@ -70,6 +74,8 @@ class Command:
         except Exception as error:
             if isinstance(error, OSError) and (reason := wall(error, options.log or Path.cwd())):
                 progress.say(f"error: {reason}")
+                if options.log:
+                    _note_refusal(options.log, reason)
                 sys.exit(2)
             if options.log:
                 progress.say(f"error: {type(error).__name__}: {error}; the full account is in {options.log}")
@@ -78,7 +84,8 @@ class Command:
                 sys.exit(1)
             raise
         if options.log:
-            options.log.with_name(options.log.name + STOPPED).unlink(missing_ok=True)
+            for end in (STOPPED, REFUSED):
+                options.log.with_name(options.log.name + end).unlink(missing_ok=True)
         progress.say(f"{self._end} ({time.monotonic() - started:.0f} s)")
 
     def done(self, text: str) -> None:
@@ -130,6 +137,11 @@ def _note_stop(log: Path) -> None:
     if os.environ.get("RANK", "0") == "0":
         with suppress(OSError), log.with_name(log.name + STOPPED).open("a") as note:
             note.write(f"{os.environ['SLURM_JOB_ID']}\n")
+
+
+def _note_refusal(log: Path, reason: str) -> None:
+    with suppress(OSError):
+        log.with_name(log.name + REFUSED).write_text(f"{reason}\n", encoding="utf-8")
 
 
 def _close_stdin() -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from otr.config import Source
-from otr.errors import UserError
+from otr.errors import TemporaryError, UserError
 from otr.files import read_json, write_json
 
 _GATED = "is gated; accept its terms on its page and log in (hf auth login, or HF_TOKEN)"
@@ -125,6 +125,7 @@ def explained(kind: str, repository: str, revision: str | None) -> Iterator[None
         status = next(
             (found.response.status_code for found in causes if isinstance(found, errors.HfHubHTTPError)), None
         )
+        kind_of_error = UserError
         if any(isinstance(found, OSError) and found.errno == errno.ENOSPC for found in causes):
             reason = "no space is left for the hub's cache; make room, or set HF_HOME to a folder on a larger disk"
         elif any(isinstance(found, OSError) and found.errno in (errno.EACCES, errno.EROFS) for found in causes):
@@ -140,9 +141,10 @@ def explained(kind: str, repository: str, revision: str | None) -> Iterator[None
         elif status is not None and status < 500:
             reason = f"the hub refuses it (status {status}); check its name and revision, {local}"
         else:
+            kind_of_error = TemporaryError
             first = (str(causes[-1]).splitlines() or [""])[0] or type(causes[-1]).__name__
             reason = f"the hub cannot be reached or broke off ({first}); run again when it can, which goes on, {local}"
-        raise UserError(f"{name}: {reason}") from None
+        raise kind_of_error(f"{name}: {reason}") from None
 
 
 def _named(kind: str, repository: str, revision: str | None) -> str:

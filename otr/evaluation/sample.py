@@ -32,7 +32,7 @@ from otr.command.progress import screen as progress_screen
 from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.data.chat import load_tokenizer
-from otr.errors import UserError
+from otr.errors import TemporaryError, UserError
 from otr.evaluation.engine import Engine, Request, engine_device, engine_name, open_engine
 from otr.evaluation.protocols import Asker, Prompt
 from otr.evaluation.store import Key, Store
@@ -87,7 +87,7 @@ class Part:
 
     def check_parent(self) -> None:
         if self.parent is not None and os.getppid() != self.parent:
-            raise UserError("the process that shares out the work has ended; run the same command again")
+            raise TemporaryError("the process that shares out the work has ended; run the same command again")
 
 
 WHOLE = Part(0, 1)

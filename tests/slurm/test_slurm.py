@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,10 +15,10 @@ from checkouts import MICRO, ROOT, Checkout, copy_of_tree
 
 pytestmark = pytest.mark.slow
 
+HOME = Path(os.environ.get("OTR_SLURM_HOME", "/tmp/otr-slurm"))
 CLUSTER = ["sh", str(Path(__file__).with_name("cluster.sh"))]
-# Without accounting there is no sacct; a real cluster's jobs need not be asked after a second.
-STATUS = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
-TEST_CLUSTER = [*STATUS, "--latency-wait", "5"]
+# A real cluster's jobs need not be asked after a second.
+TEST_CLUSTER = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,17 @@ def test_the_table_is_the_local_one_and_trainings_have_devices_of_their_own(
     assert here.planned("results/table1.md") == {}
 
 
+# As workflow/rules/common.smk has it. This cluster keeps no accounts, so all of these tests need it.
+OURS = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from otr.launch import refusals, slurm
+slurm.register()
+
+onstart:
+    refusals.repeat_none(Path("."))
+"""
+
 SNAKEFILE = """
 rule all:
     input: "hungry", "slow", "failing", "after"
@@ -113,7 +125,7 @@ rule after:
 
 
 def test_failing_jobs_are_given_more_and_leave_the_others_running(cluster: None, tmp_path: Path) -> None:
-    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "Snakefile").write_text(OURS + SNAKEFILE)
     process = start(tmp_path, "--jobs", "5")
     assert process.wait(timeout=500) == 1
     output = (tmp_path / "output").read_text()
@@ -124,3 +136,77 @@ def test_failing_jobs_are_given_more_and_leave_the_others_running(cluster: None,
     assert (tmp_path / "failing.tries").read_text() == ".\n" * 3
     assert not (tmp_path / "failing").exists()
     assert "error: the reason of all this" in output
+
+
+OUTAGE = f"""
+rule all:
+    input: "after", "late", "refused"
+
+rule early:
+    output: "early"
+    shell: "touch running; sleep 20; touch {{output}}"
+
+rule after:
+    input: "early"
+    output: "after"
+    shell: "touch {{output}}"
+
+rule here:
+    output: "here"
+    localrule: True
+    shell: "until test -e away; do sleep 1; done; touch {{output}}"
+
+rule late:
+    input: "here"
+    output: "late"
+    shell: "touch {{output}}"
+
+rule refused:
+    output: "refused"
+    log: "refused.log"
+    shell: "{sys.executable} stage.py --experiment {ROOT / MICRO} --log {{log}}"
+"""
+
+STAGE = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from otr.command.stage import Stage
+from otr.errors import UserError
+
+with Stage("stage", None).run(None):
+    with open("refused.tries", "a") as tries:
+        tries.write("tried\\n")
+    raise UserError("rows.jsonl:3: no solution")
+"""
+
+
+def test_a_controller_that_is_away_ends_nothing_and_a_user_error_is_submitted_once(
+    cluster: None, tmp_path: Path
+) -> None:
+    """One job ends and another one is submitted while nobody answers."""
+    (tmp_path / "Snakefile").write_text(OURS + OUTAGE)
+    (tmp_path / "stage.py").write_text(STAGE)
+    process = start(tmp_path, "--jobs", "5")
+    await_file(tmp_path / "refused.log.refused", process)
+    await_file(tmp_path / "running", process)
+    pid = int((HOME / "slurmctld.pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    (tmp_path / "away").touch()
+    # The plugin gives up after five questions, each of which finds nobody for nine seconds.
+    time.sleep(75)
+    assert process.poll() is None, (tmp_path / "output").read_text()
+    assert (tmp_path / "early").exists() and not (tmp_path / "after").exists()
+    subprocess.run([*CLUSTER, "up"], check=True, timeout=120)
+    assert process.wait(timeout=300) == 1  # of the refused job alone
+    output = (tmp_path / "output").read_text()
+    assert (tmp_path / "after").exists() and (tmp_path / "late").exists(), output
+    assert "the Slurm controller does not answer" in output
+    assert "Trying to restart job" not in output, "a submission was lost, or a refused job repeated"
+    assert (tmp_path / "refused.tries").read_text() == "tried\n"
+
+
+def await_file(file: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not file.exists():
+        assert process.poll() is None and time.monotonic() < end, f"{file.name} was never written"
+        time.sleep(0.2)

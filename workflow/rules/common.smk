@@ -3,13 +3,14 @@ import logging
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # The code of this very checkout, whatever else is installed.
 sys.path.insert(0, str(workflow.basedir))
 
 from otr import config as settings
-from otr.launch import ending, imports, preflight, remaining, stopping, terminal
+from otr.launch import ending, imports, preflight, refusals, remaining, stopping, terminal
 from otr.errors import UserError
 from otr.plan.requests import MEMORY, Requests
 from otr.results import Paths
@@ -39,6 +40,11 @@ CLUSTER = not workflow.is_main_process or workflow.nodes is not None
 GPUS = preflight.gpus(machine, CLUSTER)
 if not CLUSTER and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
+
+if CLUSTER and workflow.is_main_process and find_spec("snakemake_executor_plugin_slurm"):
+    from otr.launch import slurm
+
+    slurm.register()
 
 # How long the jobs took that ran here before: for the time that is left.
 TIMES = Path(RESULTS, "logs", "seconds.json")
@@ -82,6 +88,7 @@ def refused(wildcards):
 
 onstart:
     stopping.stop_on_sigterm()
+    refusals.repeat_none(Path(RESULTS, "logs"))
     preflight.remember_forced(workflow.dag_settings)
 
 
