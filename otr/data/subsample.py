@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from otr.command.progress import Progress
+from otr.command.progress import Progress, say
 from otr.command.stage import Stage
 from otr.config import Dataset, Lengths
 from otr.data.chat import load_tokenizer, text_ids
@@ -30,7 +30,7 @@ from otr.data.response import worked_solution
 from otr.data.rows import boolean, column, text, unseen
 from otr.data.sources import Folders, stream_rows
 from otr.errors import UserError
-from otr.files import Row, replacing, write_record
+from otr.files import Row, read_record, replacing, write_record
 from otr.machine import memory
 from otr.results.integrity import hashes
 
@@ -39,6 +39,14 @@ CountTokens = Callable[[list[str]], list[int]]
 
 BATCH = 256
 """Texts that are tokenized together."""
+
+
+class TooFew(UserError):
+    """The source has fewer examples than the settings ask for; `ids` are those that there are."""
+
+    def __init__(self, message: str, ids: list[int]) -> None:
+        super().__init__(message)
+        self.ids = ids
 
 
 def examples(dataset: Dataset, folders: Folders) -> Iterator[Row]:
@@ -103,7 +111,7 @@ def length_uniform(
     count: gives the response lengths of the rows with these ids. Rows are looked at in a random order and only until
     each interval has enough: its first so many are a draw without replacement from all of it, and most of a large
     source need not be tokenized. When `size` is not a multiple of the number of intervals, the first ones give one
-    more. UserError shows the counts when an interval has too few.
+    more. TooFew shows the counts when an interval has too few.
     """
     order = random.Random(f"{seed} length-uniform").sample(ids, len(ids))
     edges = lengths.edges
@@ -117,26 +125,35 @@ def length_uniform(
             if lengths.minimum < tokens <= lengths.maximum:
                 intervals[bisect_left(edges, tokens) - 1].append(id)
         start, step = start + step, 2 * step  # each round reads the whole source
-    if any(len(have) < want for have, want in zip(intervals, wanted, strict=True)):
+    chosen = sorted(id for have, want in zip(intervals, wanted, strict=True) for id in have[:want])
+    if len(chosen) < size:
         counts = ", ".join(
             f"{low + 1}-{high}: {len(have)} of {want}"
             for low, high, have, want in zip(edges, edges[1:], intervals, wanted, strict=False)
         )
-        raise UserError(f"too few examples in an interval of lengths in tokens ({counts}); lower size or intervals")
-    return sorted(id for have, want in zip(intervals, wanted, strict=True) for id in have[:want])
+        raise TooFew(
+            f"too few examples in an interval of lengths in tokens ({counts}); lower size or intervals", chosen
+        )
+    return chosen
 
 
 def subset(ids: list[int], count: Callable[[list[int]], list[int]], dataset: Dataset, seed: int) -> list[int]:
     """Ids of the examples that are trained on, in the order of the source. ids: of the usable rows; count: gives the
-    response lengths of the rows with these ids."""
+    response lengths of the rows with these ids. TooFew where the source has not what the settings ask for."""
     if not ids:
         raise UserError("the source has no usable rows; at least one is needed")
     size = dataset.size if dataset.size is not None else len(ids)
     if size > len(ids):
-        raise UserError(f"size: {size} examples are asked for, the source has {len(ids)} usable ones")
+        raise TooFew(f"size: {size} examples are asked for, the source has {len(ids)} usable ones", ids)
     if dataset.lengths is not None:
         return length_uniform(ids, count, dataset.lengths, size, seed)
     return sorted(random.Random(f"{seed} uniform").sample(ids, size))
+
+
+def lacking(train: Path) -> str | None:
+    """What a subset has too few of, where `--short` wrote it; None for a whole one and for a file of the user's own."""
+    record = train.parent / "summary.json"
+    return read_record(record).get("lacking") if record.exists() else None
 
 
 def token_counter(checkpoint: Path) -> CountTokens:
@@ -198,6 +215,11 @@ def main(arguments: list[str] | None = None) -> None:
     stage.add_folders()
     stage.add("--tokenizer", required=True, type=Path, help="checkpoint whose tokenizer counts lengths")
     stage.add("--out", required=True, type=Path, help="folder for train.parquet, summary.json and lengths.png")
+    stage.add(
+        "--short",
+        action="store_true",
+        help="write what there is where that is too few, for otr ready to say",
+    )
     with stage.run(arguments) as (experiment, options):
         dataset = experiment.datasets[options.dataset]
         folders = Folders(options.data, options.generated)
@@ -216,15 +238,21 @@ def main(arguments: list[str] | None = None) -> None:
             counted.extend(found.values())
             return [found[id] for id in wanted]
 
+        short = None
         try:
             chosen = set(subset(ids, count, dataset, experiment.seed))
         except UserError as error:
-            raise UserError(f"{options.experiment}: datasets.{options.dataset}: {error}") from None
+            short = f"{options.experiment}: datasets.{options.dataset}: {error}"
+            if not (options.short and isinstance(error, TooFew) and error.ids):
+                raise UserError(short) from None
+            chosen = set(error.ids)
+            say(f"{title}: {short}")
         with replacing(options.out) as folder:
             folder.mkdir()
             texts = with_tokens(examples(dataset, folders), chosen, count_tokens)
             lengths = _write(folder / "train.parquet", texts, dataset.id is not None)
-            _describe(folder, _summary(dataset, len(ids), lengths, counted, experiment.seed), options.dataset)
+            summary = _summary(dataset, len(ids), lengths, counted, experiment.seed)
+            _describe(folder, summary | ({"lacking": short} if short else {}), options.dataset)
         stage.done(f"{title}: {len(chosen)} of {len(ids)} examples, at most {memory.peak() / 1e9:.1f} GB")
 
 

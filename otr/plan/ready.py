@@ -2,12 +2,14 @@
 
     python -m otr.plan.ready --experiment workflow/experiments/paper.yaml --model qwen3-8b \\
         --base results/paper/train/qwen3-8b/base/checkpoint --problems results/paper/problems \\
-        --out results/paper/ready/qwen3-8b.json
+        --subset results/paper/data/openr1/train.parquet --out results/paper/ready/qwen3-8b.json
 
-In: the model's base checkpoint, for its tokenizer and positions, and all problems. Every prompt of both protocols is
-made and counted, and the room on the disk is compared with what the plan says. Out: what was found,
+In: the model's base checkpoint, for its tokenizer and positions, all problems, and the subset that `training.dataset`
+names, where the model is trained on it. Every prompt of both protocols is made and counted, the subset's intervals are
+compared with what was asked for, and the room on the disk with what the plan says. Out: what was found,
 
-    {"positions": 32768, "longest_prompts": {"base": {"gsm8k": 912}, "tuned": {"gsm8k": 310}}, "disk_gb": {...}}
+    {"positions": 32768, "longest_prompts": {"base": {"gsm8k": 912}, "tuned": {"gsm8k": 310}},
+     "examples": {"edges": [0, 4095, 8191], "histogram": [2500, 2500]}, "disk_gb": {...}}
 
 or one line for each job that would fail, and an error status.
 """
@@ -20,10 +22,11 @@ from otr.command.stage import Stage
 from otr.config import BASE_RUN, BASE_TUNED_RUN, Experiment
 from otr.data.chat import load_tokenizer
 from otr.data.sources import Folders
+from otr.data.subsample import lacking
 from otr.errors import UserError
 from otr.evaluation.protocols import Asker
 from otr.evaluation.sample import check_context
-from otr.files import Row, read_json, read_jsonl, write_json
+from otr.files import Row, read_json, read_jsonl, read_record, write_json
 from otr.plan.hardware import Hardware
 from otr.plan.jobs import Plan
 
@@ -66,6 +69,13 @@ def prompts(experiment: Experiment, model: str, base: Path, problems: Path) -> t
     return found, failing
 
 
+def examples(train: Path, model: str) -> tuple[Row, list[str]]:
+    """The intervals of lengths of a subset with their counts, and what would fail."""
+    tokens = read_record(train.parent / "summary.json")["response_tokens"]
+    short = lacking(train)
+    return {key: tokens[key] for key in ("edges", "histogram")}, [f"train {model}: {short}"] if short else []
+
+
 def disk(plan: Plan, model: str, folder: Path) -> tuple[Row, list[str]]:
     """GB that a model's unfinished jobs will write and that are free, and what would fail."""
     jobs = [job for job in plan.jobs if job.name.split(" ")[0] == model and not job.done]
@@ -90,6 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     stage.add("--model", required=True, help="a model of the experiment")
     stage.add("--base", required=True, type=Path, help="its base checkpoint")
     stage.add("--problems", required=True, type=Path, help="folder with a folder of problems a benchmark")
+    stage.add("--subset", nargs="?", type=Path, help="train.parquet of training.dataset, for a model trained on it")
     stage.add("--results", type=Path, default=Path("results"), help="folder of all results (default: results)")
     stage.add("--models", type=Path, default=Path("models"), help="folder of relative model paths (default: models)")
     stage.add("--gpu-type", default="cpu", help="device that jobs run on, as python -m otr.plan --gpu names it")
@@ -104,7 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
         folders = Folders(Path("data"), options.results / experiment.name / "generated")
         plan = Plan(experiment, Hardware.named(options.gpu_type), options.results, folders, options.models)
         room, too_large = disk(plan, options.model, options.results)
-        failing += [*too_long, *too_large]
+        intervals, too_few = examples(options.subset, options.model) if options.subset else ({}, [])
+        failing += [*too_long, *too_few, *too_large]
         for line in failing:
             say(f"would fail: {line}")
         if failing:
@@ -112,7 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{options.model}: {len(failing)} kinds of jobs would fail, listed above; nothing was started"
             )
         positions = read_json(options.base / "config.json").get("max_position_embeddings")
-        write_json(options.out, {"positions": positions, "longest_prompts": lengths, "disk_gb": room})
+        found = {"positions": positions, "longest_prompts": lengths, "examples": intervals, "disk_gb": room}
+        write_json(options.out, found)
         longest = max(length for by_name in lengths.values() for length in by_name.values())
         stage.done(f"ready {options.model}: prompts of at most {longest} tokens, {room['needed']:.3g} GB to write")
 

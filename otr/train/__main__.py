@@ -21,6 +21,8 @@ from otr.command.finished import Finished
 from otr.command.progress import say
 from otr.command.stage import Stage
 from otr.config import MEMORY_AND_SPEED, Experiment, Training
+from otr.data.subsample import lacking
+from otr.errors import UserError
 from otr.files import Row, sha256, write_jsonl, write_record
 from otr.machine.precision import computed_in
 from otr.results.integrity import check, hashes
@@ -61,6 +63,8 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
 
     recipe, method = _recipe(experiment, options.run, ranks), experiment.method(options.run)
     title = f"train {options.model} {options.run}"
+    if short := lacking(options.data):
+        raise UserError(short)
     settings = {
         "method": method.settings(),
         "recipe": experiment.recipe(options.run).model_dump(mode="json"),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from otr.config import Dataset, Lengths
 from otr.data.chat import text_ids
 from otr.data.sources import Folders
-from otr.data.subsample import examples, length_uniform, main, subset, token_counter, usable, with_tokens
+from otr.data.subsample import examples, lacking, length_uniform, main, subset, token_counter, usable, with_tokens
 from otr.errors import UserError
 from otr.files import read_json, write_jsonl
 
@@ -247,3 +247,20 @@ def test_the_command_names_file_and_data_set(tmp_path: Path, capsys: pytest.Capt
         "(1-40: 200 of 15, 41-80: 0 of 15); lower size or intervals"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_the_workflow_gets_what_there_is_and_why_it_is_too_few(tmp_path: Path) -> None:
+    """For `otr ready`, which lists it with all else that would fail; a training refuses it."""
+    main([*experiment(tmp_path, size=30, lengths={"minimum": 0, "maximum": 80, "intervals": 2}), "--short"])
+    train = tmp_path / "out" / "train.parquet"
+    assert len(pd.read_parquet(train)) == 15
+    assert read_json(tmp_path / "out" / "summary.json")["response_tokens"]["histogram"] == [15, 0]
+    assert str(lacking(train)).endswith(
+        "tiny.yaml: datasets.lines: too few examples in an interval of lengths in tokens "
+        "(1-40: 200 of 15, 41-80: 0 of 15); lower size or intervals"
+    )
+    main([*experiment(tmp_path, size=201), "--short"])
+    assert len(pd.read_parquet(train)) == 200
+    assert "size: 201 examples are asked for, the source has 200 usable ones" in str(lacking(train))
+    main([*experiment(tmp_path, size=200), "--short"])
+    assert lacking(train) is None and "lacking" not in read_json(tmp_path / "out" / "summary.json")

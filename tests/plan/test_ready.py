@@ -7,7 +7,7 @@ import pytest
 
 from otr import config
 from otr.data.sources import Folders
-from otr.files import read_json, write_json, write_jsonl
+from otr.files import read_json, write_json, write_jsonl, write_record
 from otr.plan.hardware import Hardware
 from otr.plan.jobs import Plan
 from otr.plan.ready import disk, main
@@ -43,14 +43,21 @@ def problems(tmp_path: Path, tiny_checkpoint: Path) -> Path:
     return tmp_path
 
 
+def summary(folder: Path, **changes: str) -> Path:
+    """A subset's summary; returns where its rows would be."""
+    write_record(folder / "summary.json", {"response_tokens": {"edges": [0, 8, 16], "histogram": [3, 2]}} | changes)
+    return folder / "train.parquet"
+
+
 def limited(tokens: int) -> dict[str, Any]:
     return {name: protocol | {"max_tokens": tokens} for name, protocol in TEXT["protocols"].items()}
 
 
 def test_every_prompt_is_counted_in_both_protocols(problems: Path, tiny_checkpoint: Path) -> None:
     file = experiment(problems, context=1024, protocols=limited(64))
-    main(arguments(file, tiny_checkpoint, problems))
+    main([*arguments(file, tiny_checkpoint, problems), "--subset", str(summary(problems))])
     found = read_json(problems / "ready.json")
+    assert found["examples"] == {"edges": [0, 8, 16], "histogram": [3, 2]}
     assert found["positions"] == 1024
     assert set(found["longest_prompts"]) == {"base", "tuned"}
     assert all(300 < lengths["bbeh"] < 960 for lengths in found["longest_prompts"].values())
@@ -77,11 +84,13 @@ def test_all_that_would_fail_is_listed(
     problems: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = experiment(problems, context=2048, protocols=limited(1500))
+    train = summary(problems, lacking="paper.yaml: datasets.openr1: too few examples")
     with pytest.raises(SystemExit) as caught:
-        main(arguments(file, tiny_checkpoint, problems))
+        main([*arguments(file, tiny_checkpoint, problems), "--subset", str(train)])
     assert caught.value.code == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("would fail: ")]
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines.pop() == "would fail: train qwen3-4b: paper.yaml: datasets.openr1: too few examples"
     assert "context: 2048 is more than the 1024 positions" in lines[0]
     for line, protocol in zip(lines[1:], ("base", "tuned"), strict=True):
         assert f"sample qwen3-4b, {protocol} protocol, general: benchmarks.bbeh: 1 prompts, the longest of" in line

@@ -37,13 +37,15 @@ rule subset:
         settings=lambda w: experiment.datasets[w.dataset].model_dump(mode="json"),
         seed=experiment.seed,
         rows=lambda w: preflight.content(machine, experiment.datasets[w.dataset].source),
+        # `ready` says what the main subset lacks, with all else that would fail; another one's own job does.
+        short=lambda w: "--short" if w.dataset == experiment.training.dataset else "",
         out=subpath(output.train, parent=True),
     message:
         "choosing the training subset {wildcards.dataset}"
     shell:
         "python -m otr.data.subsample --experiment {EXPERIMENT:q} --dataset {wildcards.dataset}"
         " --data {machine.data:q} --generated {input.generated} --tokenizer {input.tokenizer} --out {params.out}"
-        " --log {log}"
+        " {params.short} --log {log}"
 
 
 rule problems:

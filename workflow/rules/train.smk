@@ -38,12 +38,20 @@ rule base:
         " --generated {input.generated} --out {output.checkpoint} --log {log}"
 
 
-# Every prompt's length and the room on the disk, before any job of the model takes a GPU.
+# Runs of a model that a table or figure shows and that are trained on the main subset.
+def trained_on_main(model):
+    shown = [(cell.model, cell.run) for cell in CELLS] + experiment.figure2_runs()
+    runs = {run for name, run in shown if name == model and run in experiment.tuned_runs}
+    return [run for run in runs if experiment.recipe(run).dataset == experiment.training.dataset]
+
+
+# Every prompt's length, every interval's count and the room on the disk, before any job of the model takes a GPU.
 rule ready:
     input:
         base=PATHS.checkpoint("{model}", settings.BASE_RUN),
         problems=list(map(PATHS.problems, ASKED)),
         demonstrations=list(map(PATHS.demonstrations, ASKED)),
+        subset=lambda w: [PATHS.subset(experiment.training.dataset)] if trained_on_main(w.model) else [],
     output:
         f"{RESULTS}/ready/{{model}}.json",
     log:
@@ -60,7 +68,8 @@ rule ready:
         "checking what the jobs of {wildcards.model} need"
     shell:
         "python -m otr.plan.ready --experiment {EXPERIMENT:q} --model {wildcards.model} --base {input.base}"
-        " --problems {params.problems} --models {machine.models:q} --gpu-type {resources.device} --out {output} --log {log}"
+        " --problems {params.problems} --subset {input.subset} --models {machine.models:q}"
+        " --gpu-type {resources.device} --out {output} --log {log}"
 
 
 rule train:
