@@ -32,6 +32,11 @@ class Samples:
         """Completions a problem."""
         return len(self.samples) // len(self.problems)
 
+    @property
+    def empty(self) -> int:
+        """Completions without any text but spaces."""
+        return sum(not row["completion"].strip() for row in self.samples)
+
 
 def add_options(stage: Stage) -> None:
     """The options that every grading has."""
@@ -67,7 +72,7 @@ def write_verdicts(evaluation: Path, samples: Sequence[Row], verdicts: Sequence[
 def write_score(
     experiment: Experiment, model: str, run: str, benchmark: str, problems: Path, evaluation: Path, found: Row
 ) -> None:
-    """score.json. `found`: metric, score, score_rounded, standard_error, problems, samples, details."""
+    """score.json. `found`: metric, score, score_rounded, standard_error, problems, samples, empty, details."""
     sampling = read_record(evaluation / "sampling.json")
     result = {
         "experiment": experiment.name,

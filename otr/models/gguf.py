@@ -68,7 +68,7 @@ def convert(file: Path, out: Path) -> Row:
 
 def _head_difference(model: Any) -> float:
     """||head - embedding|| / ||head|| of a model, both [vocabulary, hidden]."""
-    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    embedding, head = (part.weight.detach() for part in (model.get_input_embeddings(), model.get_output_embeddings()))
     return float((head - embedding).norm() / head.norm())
 
 

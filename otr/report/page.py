@@ -302,7 +302,8 @@ class Page:
             return "not scored yet"
         error = "" if cell.score.standard_error is None else f" ± {cell.score.standard_error:.2f} (standard error)"
         counts = "" if cell.score.problems is None else f", {cell.score.problems} problems"
-        return f"{cell.shown}{error}{counts}"
+        empty = ", most of its completions are empty" if cell.is_empty else ""
+        return f"{cell.shown}{error}{counts}{empty}"
 
     @property
     def figure2(self) -> str | None:

@@ -59,6 +59,8 @@ class ScoreFile(Record):
     problems: Count
     samples: Count
     """Completions over all problems."""
+    empty: Count | None = None
+    """Of these, without any text but spaces."""
     details: dict[str, Any] = {}
     """What only this kind of grading counts."""
     protocol: dict[str, Any]

@@ -1,7 +1,8 @@
-"""The marks of a table's cells (†, ‡ and bold) and what the legend says of them.
+"""The marks of a table's cells (†, ‡, ∅ and bold) and what the legend says of them.
 
     below the regression row                 39.99†
     below the like-for-like row              39.99‡
+    most of its completions are empty         0.00∅, and so is an average over it
     best of the compared rows                *62.50*, unless all have 0
 
 Marks compare values as shown. A reader can check every mark from the table alone; the paper does the same where one can
@@ -40,8 +41,13 @@ class Entry:
         return "" if interval is None else f"{interval[0]:.1f}–{interval[1]:.1f}"
 
     @property
+    def is_empty(self) -> bool:
+        """Whether most completions behind it hold no text."""
+        return self.score is not None and self.score.mostly_empty
+
+    @property
     def marks(self) -> str:
-        return "†" * self.dagger + "‡" * self.double_dagger
+        return "†" * self.dagger + "‡" * self.double_dagger + "∅" * self.is_empty
 
 
 def marked(layout: TableLayout, scores: Mapping[str, Score | None]) -> list[Entry]:
@@ -77,6 +83,10 @@ def legend(layout: TableLayout, labels: Mapping[str, str], cells: Sequence[Entry
         sentences.append(f"†: below {labels.get(layout.regression, layout.regression)}.")
     if layout.like_for_like:
         sentences.append(f"‡: below {labels.get(layout.like_for_like, layout.like_for_like)}: like for like.")
+    if any(cell.is_empty for cell in cells):
+        sentences.append(
+            "∅: more than half of the completions are empty; the score says how the model takes the prompt."
+        )
     seeds = {len(cell.score.by_seed) for cell in cells if cell.score} - {0}
     if any(cell.spread for cell in cells):
         over = f"over problems and {max(seeds)} training seeds" if seeds else "over problems"

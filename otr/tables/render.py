@@ -22,7 +22,7 @@ from otr.tables.table import Block, Column, Row, Table
 
 CSV_COLUMNS = (
     "table", "model", "run", "group", "benchmark", "value", "score", "standard_error", "dagger", "bold",
-    "problems", "samples", "double_dagger", "seeds", "seed_deviation", "error", "low", "high",
+    "problems", "samples", "double_dagger", "seeds", "seed_deviation", "error", "low", "high", "mostly_empty",
 )  # fmt: skip
 
 
@@ -81,8 +81,8 @@ def _markdown_header(columns: Sequence[Column], header: list[str]) -> list[list[
 def _markdown_cell(cell: Entry) -> str:
     """Digits stand under digits in the source: two places for ** on either side, one for each mark."""
     if cell.score is None:
-        return "—    "
-    marks = cell.marks.ljust(2)
+        return "—     "
+    marks = cell.marks.ljust(3)
     return f"**{cell.shown}**{marks}" if cell.bold else f"{cell.shown}{marks}  "
 
 
@@ -91,7 +91,7 @@ def _without_common_tail(lines: list[list[str]]) -> list[list[str]]:
     columns = []
     for column in zip(*lines, strict=True):
         tail = min((len(text) - len(text.rstrip()) for text in column if text.endswith(" ")), default=0)
-        full = any(text[-1:] in ("*", "†", "‡") for text in column)
+        full = any(text[-1:] in ("*", "†", "‡", "∅") for text in column)
         columns.append([text if full or not text.endswith(" ") else text[: len(text) - tail] for text in column])
     return [list(line) for line in zip(*columns, strict=True)]
 
@@ -163,7 +163,8 @@ def _record(table: Table, block: Block, row: Row, column: Column, cell: Entry) -
     seeds: list[str | int] = [int(cell.double_dagger), max(1, len(score.by_seed)), deviation]
     value = two_decimals(score.value)
     ends = ["" if end is None else f"{end:.4f}" for end in (score.error, *(score.interval or (None, None)))]
-    return [*place, value, f"{score.value:.6f}", error, int(cell.dagger), int(cell.bold), *counts, *seeds, *ends]
+    marks = int(cell.dagger), int(cell.bold)
+    return [*place, value, f"{score.value:.6f}", error, *marks, *counts, *seeds, *ends, int(cell.is_empty)]
 
 
 # LaTeX
@@ -173,7 +174,7 @@ _TEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
     | {"—": "---", "–": "--", "−": "$-$", "†": r"$^{\dagger}$", "β": r"$\beta$", "κ": r"$\kappa$", "…": r"\ldots{}"}
-    | {"‡": r"$^{\ddagger}$", "±": r"$\pm$"}
+    | {"‡": r"$^{\ddagger}$", "±": r"$\pm$", "∅": r"$^{\emptyset}$"}
 )  # fmt: skip
 
 
@@ -228,9 +229,10 @@ def _latex_block(block: Block) -> str:
 def _latex_cell(cell: Entry) -> str:
     if cell.score is None:
         return "---"
-    marks = {"": "", "†": "$^{\\dagger}$", "‡": "$^{\\ddagger}$", "†‡": "$^{\\dagger\\ddagger}$"}
+    names = {"†": "\\dagger", "‡": "\\ddagger", "∅": "\\emptyset"}
+    marks = f"$^{{{''.join(names[mark] for mark in cell.marks)}}}$" if cell.marks else ""
     spread = f" {{\\tiny {cell.spread.translate(_TEX)}}}" if cell.spread else ""
-    return (f"\\textbf{{{cell.shown}}}" if cell.bold else cell.shown) + marks[cell.marks] + spread
+    return (f"\\textbf{{{cell.shown}}}" if cell.bold else cell.shown) + marks + spread
 
 
 def _sentence(text: str) -> str:

@@ -39,6 +39,9 @@ class Score:
     standard_error: float | None = None
     problems: int | None = None
     samples: int | None = None
+    mostly_empty: bool = False
+    """More than half of the completions hold no text but spaces, in one of the benchmarks and trainings at least: the
+    score then says how the model takes the prompt rather than what it can do."""
     by_seed: tuple[Decimal, ...] = ()
     """The values of several trainings, whose mean `value` is; empty for a single one."""
     stated_interval: tuple[float, float] | None = None
@@ -121,6 +124,7 @@ def _read_score(paths: Paths, experiment: str, cell: Cell) -> Score | None:
         standard_error=file.standard_error,
         problems=file.problems,
         samples=file.samples,
+        mostly_empty=2 * (file.empty or 0) > file.samples,
         stated_interval=file.interval,
         chance=file.details.get("chance"),
         metric=file.metric,
@@ -142,6 +146,7 @@ def mean_over_seeds(scores: Sequence[Score]) -> Score:
         rounded=whole.rounded,
         standard_error=statistics.mean(errors) if len(errors) == len(scores) else None,
         samples=whole.samples,
+        mostly_empty=whole.mostly_empty,
         by_seed=tuple(score.value for score in scores),
     )
 
@@ -158,6 +163,7 @@ def average(scores: Sequence[Score]) -> Score:
         standard_error=math.hypot(*errors) / count if len(errors) == count else None,
         problems=_total([score.problems for score in scores]),
         samples=_total([score.samples for score in scores]),
+        mostly_empty=any(score.mostly_empty for score in scores),
         by_seed=_average_by_seed(scores),
     )
 

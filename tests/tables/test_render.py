@@ -46,6 +46,20 @@ def test_none_right_has_an_interval_instead_of_an_error(example: Any) -> None:
     assert "where none or all are right, the 95 % interval" in markdown(table)
 
 
+def test_mostly_empty_completions_are_marked_and_explained(example: Any) -> None:
+    example.write("small", "otr", "sums", score=39.99, empty=101)  # of 200
+    example.write("small", "sft", "sums", score=39.996, empty=100)
+    table = example.table()
+    text = markdown(table)
+    assert "|       | SFT    | **40.00** ±3.0 |" in text
+    assert "|       | OTR    |   39.99†∅ ±3.0 | **30.00**  ±4.0 | **35.00**∅ ±2.5 |" in text
+    assert "∅: more than half of the completions are empty;" in text
+    assert "39.99$^{\\dagger\\emptyset}$" in latex(table) and "$^{\\emptyset}$: more than half" in latex(table)
+    lines = csv.DictReader(io.StringIO(comma_separated(table)))
+    marked = {(line["run"], line["benchmark"]) for line in lines if line["mostly_empty"] == "1"}
+    assert marked == {("otr", "sums"), ("otr", "Average")}
+
+
 def test_the_answer_opens_the_table(example: Any) -> None:
     table = dataclasses.replace(example.table(), answer=("OTR < SFT.", "How to read."))
     assert markdown(table).startswith("- OTR \\< SFT.\n\nHow to read.\n\nTable 1: ")
@@ -96,6 +110,7 @@ def test_csv_holds_what_the_table_shows_and_the_unrounded_score(example: Any) ->
         "error": "3.0000",
         "low": "34.1160",
         "high": "45.8760",
+        "mostly_empty": "0",
     }
 
 

@@ -26,6 +26,13 @@ def test_a_narrow_one_drops_errors_then_columns(example: Any) -> None:
     assert screen(example.table(), 30)[1:3] == ["Model  Method      Average", "Small  Base    30.0   ±2.5"]
 
 
+def test_three_marks_keep_the_digits_in_line(example: Any) -> None:
+    example.layout = example.layout.model_copy(update={"like_for_like": "sft"})
+    example.write("small", "otr", "sums", score=1.0, empty=200)
+    otr, large = screen(example.table(), 100)[4:6]
+    assert "1.0†‡∅ ±3.0" in otr and otr.index(".0†") == large.index(".0 ")
+
+
 def test_what_is_missing_is_a_dash(example: Any) -> None:
     example.path("small", "otr", "products").unlink()
     assert screen(example.table(), 100)[4].split() == ["OTR", "40.0†", "±3.0", "—", "—"]

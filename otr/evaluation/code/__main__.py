@@ -100,6 +100,7 @@ def figures(read: Samples, found: Sequence[Program], graded: Sequence[Outcome], 
         "interval": right["interval"],
         "problems": len(read.problems),
         "samples": len(read.samples),
+        "empty": read.empty,
         "details": {
             "n": right["k"],
             "base": right_shares(by_problem([outcome.base for outcome in graded]))["mean_at_k"],

@@ -122,6 +122,7 @@ def figures(read: Samples, lines: list[Row]) -> Row:
         "interval": found["interval"],
         "problems": found["problems"],
         "samples": count,
+        "empty": read.empty,
         "details": details,
     }
 

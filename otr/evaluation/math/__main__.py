@@ -42,6 +42,7 @@ def figures(read: Samples, verdicts: list[Verdict]) -> Row:
         "interval": found["interval"],
         "problems": len(read.problems),
         "samples": len(read.samples),
+        "empty": read.empty,
         "details": found,
     }
 
