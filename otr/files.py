@@ -250,12 +250,19 @@ def sha256(path: Path | str, full: bool = False) -> str:
             return remembered.read_text()
         except OSError:
             pass
-    with path.open("rb") as handle:
-        digest_of_file = hashlib.file_digest(handle, "sha256").hexdigest()
+    digest_of_file = read_sha256(path)
     if remembered is not None:
         with suppress(OSError, UserError):  # a cache; without it the next reader takes longer
             write_text(remembered, digest_of_file)
     return digest_of_file
+
+
+def read_sha256(path: Path, size: int | None = None) -> str:
+    """Hex digest of a file, or of its first `size` bytes, read now and remembered nowhere."""
+    with path.open("rb") as handle:
+        if size is not None:
+            return hashlib.sha256(handle.read(size)).hexdigest()
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def visible_files(folder: Path) -> list[Path]:

@@ -84,8 +84,8 @@ class Command:
                 sys.exit(1)
             raise
         if options.log:
-            for end in (STOPPED, REFUSED):
-                options.log.with_name(options.log.name + end).unlink(missing_ok=True)
+            for note in (STOPPED, REFUSED):
+                options.log.with_name(options.log.name + note).unlink(missing_ok=True)
         progress.say(f"{self._end} ({time.monotonic() - started:.0f} s)")
 
     def done(self, text: str) -> None:

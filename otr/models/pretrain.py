@@ -12,13 +12,13 @@ Same documents, settings and seed on one machine: the same bytes of model.safete
 
 import argparse
 import hashlib
+import io
 import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ from transformers.utils import logging as transformers_logging
 
 from otr.command.progress import Progress, say
 from otr.config.pretraining import PretrainSettings
-from otr.errors import UserError, first_line
+from otr.errors import UserError
 from otr.files import Row, read_jsonl, replacing, sha256, write_jsonl
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -226,26 +226,31 @@ class State:
     folder: Path
     fingerprint: str
 
-    @property
-    def file(self) -> Path:
-        return self.folder / f"{self.fingerprint}.pt"
-
     def save(self, value: Row) -> None:
-        with replacing(self.file) as temporary:
-            torch.save(value, temporary)
+        """The file's name holds its digest."""
+        content = io.BytesIO()
+        torch.save(value, content)
+        file = self.folder / f"{self.fingerprint}-{_digest(content.getvalue())}.pt"
+        with replacing(file) as temporary:
+            temporary.write_bytes(content.getvalue())
         for other in self.folder.glob("*.pt"):
-            if other != self.file:
+            if other != file:
                 other.unlink(missing_ok=True)
 
     def load(self) -> Row | None:
-        """None when there is nothing to go on from. UserError when the file is damaged."""
-        if not self.file.exists():
-            return None
-        try:
-            value: Row = torch.load(self.file, weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError, UnpicklingError) as error:
-            raise UserError(f"{self.file}: cannot be read ({first_line(error)}); delete it and run again") from None
-        return value
+        """None when there is nothing to go on from; a damaged file is nothing, and is said to be there."""
+        for file in sorted(self.folder.glob(f"{self.fingerprint}-*.pt"), key=lambda file: file.stat().st_mtime)[::-1]:
+            content = file.read_bytes()
+            if file.stem.endswith(f"-{_digest(content)}"):
+                value: Row = torch.load(io.BytesIO(content), weights_only=True)
+                return value
+            say(f"{file}: is not what was written; pre-training starts afresh")
+            file.unlink()
+        return None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def training_rows(

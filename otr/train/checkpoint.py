@@ -6,9 +6,11 @@ a rerun):
     .resume/settings.json      what the run was started with: a run of other settings does not go on from here
     .resume/metrics.jsonl      one line a finished step
     .resume/step-120/          weights and moments after 120 steps, and nothing else
+    .resume/step-120/digests-0.json    what rank 0 wrote of it: {"files": {"__0_0.distcp": "5f3a..."}, ...}
 
 A step-<n> is written under another name and renamed when whole, so any folder of that name is complete, whatever
-moment the process was killed at. The final checkpoint is written by otr/models/export.py.
+moment the process was killed at; one that is not what its digests say is not gone on from. The final checkpoint is
+written by otr/models/export.py.
 """
 
 import os
@@ -29,11 +31,13 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from otr import files
+from otr.command.progress import say
 from otr.errors import UserError, first_line
-from otr.files import Row, flat, read_json, remove, write_json
+from otr.files import Row, flat, read_json, read_record, read_sha256, remove, write_json, write_record
 from otr.train.parallel import Ranks
 from otr.train.reading import Planner, Reader
 
+METRICS = "metrics.jsonl"
 _STEP = re.compile(r"step-(\d+)")
 
 
@@ -75,6 +79,7 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
     target, temporary = resume / f"step-{step}", resume / f".step-{step}.partial"
     try:
         _transfer(state_dict_saver.save, temporary, policy, optimizer)
+        _write_digests(temporary, resume / METRICS, ranks)
     except (CheckpointException, OSError, RuntimeError) as error:
         if ranks.first:
             remove(temporary)
@@ -83,6 +88,7 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
             f"{target}: the checkpoint cannot be written ({_reason(error)}); it takes {size:.2g} GB. The previous "
             "checkpoint is kept: make room and run again"
         ) from None
+    ranks.wait()
     if ranks.first:
         temporary.rename(target)
         _flush(resume)
@@ -92,10 +98,47 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
     ranks.wait()
 
 
-def latest(resume: Path) -> Path | None:
-    """The newest complete checkpoint."""
-    found = _checkpoints(resume)
-    return found[-1] if found else None
+def latest(resume: Path, ranks: Ranks) -> Path | None:
+    """The newest checkpoint that is what was written. All ranks together; damaged ones are removed, which is said."""
+    for folder in reversed(_checkpoints(resume)):
+        damage = _damage(folder, resume / METRICS, ranks)
+        if not any(ranks.any(damage is not None)):
+            return folder
+        if damage is not None:
+            say(f"{folder}: {damage} is not what was written; training goes on from an earlier checkpoint or afresh")
+        ranks.wait()
+        if ranks.first:
+            remove(folder)
+        ranks.wait()
+    return None
+
+
+def _write_digests(folder: Path, metrics: Path, ranks: Ranks) -> None:
+    """Each rank speaks of the files that it wrote; the first one of the table of contents and of the metrics so far."""
+    names = [file.name for file in folder.glob(f"__{ranks.rank}_*")] + [".metadata"] * ranks.first
+    record: Row = {"files": {name: read_sha256(folder / name) for name in names}}
+    if ranks.first and metrics.exists():
+        size = metrics.stat().st_size
+        record["metrics"] = {"bytes": size, "sha256": read_sha256(metrics, size)}
+    write_record(folder / f"digests-{ranks.rank}.json", record)
+
+
+def _damage(folder: Path, metrics: Path, ranks: Ranks) -> str | None:
+    """The first file that is missing or not what was written, of this rank's share of all."""
+    try:
+        records = [read_record(file) for file in sorted(folder.glob("digests-*.json"))]
+    except UserError:
+        return "a digest"
+    files = {name: digest for record in records for name, digest in record["files"].items()}
+    if ".metadata" not in files or len(list(folder.glob("__*"))) != len(files) - 1:
+        return "its list of files"
+    for name in sorted(files)[ranks.rank :: ranks.count]:
+        if not (folder / name).exists() or read_sha256(folder / name) != files[name]:
+            return str(name)
+    for written in [record["metrics"] for record in records if "metrics" in record]:
+        if not metrics.exists() or read_sha256(metrics, written["bytes"]) != written["sha256"]:
+            return metrics.name
+    return None
 
 
 def load(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> int:

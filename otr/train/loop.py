@@ -225,11 +225,11 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
     recipe, ranks = trainer.recipe, trainer.ranks
     steps = recipe.epochs * schedule.steps_per_epoch(len(data), recipe.batch_size)
     first = 0
-    newest = checkpoint.latest(resume)
+    newest = checkpoint.latest(resume, ranks)
     if newest is not None:
         first = checkpoint.load(newest, trainer.policy, trainer.optimizer)
         _tell(ranks, f"{title}: going on after step {first} of {steps}")
-    metrics = MetricsFile(resume / "metrics.jsonl", keep=first) if ranks.first else None
+    metrics = MetricsFile(resume / checkpoint.METRICS, keep=first) if ranks.first else None
     saved, pause = time.monotonic(), 60 * recipe.checkpoint_minutes
 
     def sequences(number: int) -> list[Example]:

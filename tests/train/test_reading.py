@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,36 @@ def test_a_harmful_small_value_is_refused(saved: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="step-1: cannot be read"):
         checkpoint.load(tmp_path / "step-1", saved.policy, saved.optimizer)
     assert not harm.exists()
+
+
+@pytest.mark.parametrize("damaged", ["*.distcp", ".metadata", "digests-0.json", "../metrics.jsonl"])
+@pytest.mark.parametrize("fault", ["one bit", "missing", "cut"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(
+    tmp_path: Path, damaged: str, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one before it is, where it is still there: a process may be killed between writing and removing."""
+    made = trainer(batch_size=9)
+    rows = tmp_path / "metrics.jsonl"
+    for step in (1, 2):
+        rows.write_text("".join(f'{{"step": {number}, "loss": 0.5}}\n' for number in range(1, step + 1)))
+        checkpoint.save(tmp_path, step, made.policy, made.optimizer, ALONE)
+        shutil.copytree(tmp_path / f"step-{step}", tmp_path / f"kept-{step}")
+    (tmp_path / "kept-1").rename(tmp_path / "step-1")
+    with rows.open("a") as more:
+        more.write('{"step": 3, "loss": 0.5}\n')  # of steps after the checkpoint
+    assert checkpoint.latest(tmp_path, ALONE) == tmp_path / "step-2"
+    (file,) = (tmp_path / "step-2").glob(damaged)
+    content = bytearray(file.read_bytes())
+    content[-(len(content) // 2)] ^= 1
+    if fault == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(content if fault == "one bit" else content[: len(content) // 3])
+    # Metrics are of all checkpoints; unless they are gone, their first row is whole, which is all that step 1 needs.
+    expected = None if damaged == "../metrics.jsonl" and fault == "missing" else tmp_path / "step-1"
+    assert checkpoint.latest(tmp_path, ALONE) == expected
+    assert "step-2: " in (said := capsys.readouterr().err) and "is not what was written" in said
+    assert not (tmp_path / "step-2").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "deleted", "empty table"])
