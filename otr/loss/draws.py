@@ -56,15 +56,17 @@ def uniforms(keys: Tensor, count: int) -> Tensor:
     low, high = keys.to(torch.int32), (keys >> 32).to(torch.int32)
     counter = torch.arange(count, dtype=torch.int32, device=keys.device) * _signed(GOLDEN_32, 32)
     bits = low[:, None] + counter
-    bits.bitwise_xor_(_shift(bits, 16)).mul_(_signed(MIX_32[0], 32)).add_(high[:, None])
-    bits.bitwise_xor_(_shift(bits, 15)).mul_(_signed(MIX_32[1], 32))
-    bits.bitwise_xor_(_shift(bits, 15))
+    shifted = torch.empty_like(bits)
+    _fold(bits, 16, shifted).mul_(_signed(MIX_32[0], 32)).add_(high[:, None])
+    _fold(bits, 15, shifted).mul_(_signed(MIX_32[1], 32))
+    _fold(bits, 15, shifted)
     return bits.to(torch.float64).add_(2.0**31 + 0.5).mul_(2.0**-32)
 
 
-def _shift(bits: Tensor, by: int) -> Tensor:
-    """Logical right shift of int32 (torch's own copies the sign bit)."""
-    return (bits >> by).bitwise_and_((1 << (32 - by)) - 1)
+def _fold(bits: Tensor, by: int, shifted: Tensor) -> Tensor:
+    """bits ^= bits >> by, a logical shift of int32 (torch's own copies the sign bit). shifted: a buffer like `bits`."""
+    torch.bitwise_right_shift(bits, by, out=shifted)
+    return bits.bitwise_xor_(shifted.bitwise_and_((1 << (32 - by)) - 1))
 
 
 def _signed(value: int, bits: int) -> int:

@@ -73,15 +73,18 @@ class Candidates:
 
     def __init__(
         self,
-        token: "Tensor",
+        token: "Callable[[], Tensor]",
         label: "Callable[[], Tensor]",
         p: "Callable[[], Tensor]",
         label_p: "Callable[[], Tensor]",
         in_top: "Callable[[int], Tensor]",
     ) -> None:
-        self.token = token
+        self._token, self._label, self._p, self._label_p, self._in_top = token, label, p, label_p, in_top
+
+    @property
+    def token(self) -> "Tensor":
         """a, int64"""
-        self._label, self._p, self._label_p, self._in_top = label, p, label_p, in_top
+        return self._token()
 
     @property
     def label(self) -> "Tensor":

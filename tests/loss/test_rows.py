@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from otr.loss import reference
-from otr.loss.draws import token_keys
+from otr.loss.draws import token_keys, uniforms
 from otr.loss.objective import NAMES, Objective
 from otr.loss.rows import RowStatistics, rollout, row_pass
 
@@ -229,6 +229,27 @@ def chi_squared(counts: Tensor, expected: Tensor) -> float:
     cells, found = cells[cells > 0], found[cells > 0]
     freedom = len(cells) - 1
     return float((((found - cells) ** 2 / cells).sum() - freedom) / (2 * freedom) ** 0.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_draws_are_those_of_a_plain_search_bit_for_bit(dtype: torch.dtype) -> None:
+    """One row and one draw at a time, with torch's own search; unlike and likely labels, tokens without mass."""
+    logits, labels = rows(24, 512, dtype)
+    logits[::3, :200] = -math.inf
+    logits.scatter_(1, labels[:, None], 4.0)
+    drawn = rollout(logits, labels, keys(24), Objective(samples=37))
+    for row, label, numbers, found in zip(logits, labels, uniforms(keys(24), 37), drawn, strict=True):
+        mass = (row - row.max()).mul(1 / 1.3).exp()
+        alone = mass[label].clone()
+        mass[label] = 0
+        total = alone + mass.sum()
+        sums, q = mass.cumsum(0), (alone / total).double()
+        for number, token in zip(numbers, found, strict=True):
+            if number < q:
+                assert token == label
+            else:
+                value = ((number - q) * total.double()).to(dtype).clamp(torch.finfo(dtype).tiny, float(sums[-1]))
+                assert token == torch.searchsorted(sums, value)
 
 
 def test_a_token_missed_by_rounding_is_never_drawn() -> None:
