@@ -26,15 +26,20 @@ class Checkout:
         run = self.snakemake("--dry-run", *arguments)
         output = run.stdout + run.stderr
         assert run.returncode == 0, output
-        table = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.DOTALL)
-        assert table or "Nothing to be done" in output, output
-        return {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()} if table else {}
+        return counted(output)
 
     def edit(self, file: str, old: str, new: str) -> None:
         path = self.folder / file
         text = path.read_text()
         assert text.count(old) >= 1, f"{file} does not contain {old!r}"
         path.write_text(text.replace(old, new, 1))
+
+
+def counted(output: str) -> dict[str, int]:
+    """The jobs by rule of a dry run's output; an empty dict when there was nothing to do."""
+    table = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\ntotal", output, re.DOTALL)
+    assert table or "Nothing to be done" in output, output
+    return {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()} if table else {}
 
 
 def reduced(micro: str) -> str:

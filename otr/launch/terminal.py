@@ -12,7 +12,7 @@ Where nobody knows how long the rest takes (otr/launch/remaining.py), no time is
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,16 @@ class Calm(logging.Filter):
         self._finished = ""
         self._is_ending = False
         self._is_stopped = False
+        self._is_counted = False
+        self._last_lines: Callable[[], Iterable[str]] = tuple
 
     def expect(self, cores: int, seconds: Mapping[str, float]) -> None:
         """cores: jobs at once; seconds: of a job by rule, where that is known before one has run."""
         self.remaining = Remaining({}, cores, seconds)
+
+    def tell(self, lines: Callable[[], Iterable[str]]) -> None:
+        """Lines to end a dry run with, which counts its jobs before and after it lists them."""
+        self._last_lines = lines
 
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a record that nobody needs to see; others may be changed."""
@@ -61,7 +67,8 @@ class Calm(logging.Filter):
             # `all` only names what is wanted; it takes no time.
             jobs = {rule: int(n) for rule, n in stats.items() if rule not in ("total", "all")}
             self.remaining = Remaining(jobs, self.remaining.cores, self.remaining.expected)
-            record.msg = str(record.msg) + self._left("\nAll of it takes {}.")
+            lines, self._is_counted = self._last_lines() if self._is_counted else (), True
+            record.msg = "\n".join([str(record.msg) + self._left("\nAll of it takes {}."), *lines])
         elif event == LogEvent.WORKFLOW_STARTED:
             return False
         elif event == LogEvent.JOB_INFO:

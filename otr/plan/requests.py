@@ -33,12 +33,17 @@ class Requests:
         self._machine, self._experiment, self._planned = machine, experiment, planned
         self._results = results
         self._logs = results / experiment.name / "logs"
+        self.gpu_type = machine.gpu_type
 
     def minutes(self, stage: str, log: str, attempt: int, job: str = "") -> int:
         """Of a job of a stage. log: its log's name without .log; job: its name in the plan."""
-        hours = self._hours.get((stage, job)) if self._planned and job else None
+        hours = self.hours(stage, job) if self._planned and job else None
         usual = USUAL[stage.split(" ")[0]] if hours is None else MARGIN * 60 * hours + SPARE
         return math.ceil(usual * (1 + self._stops(log)))
+
+    def hours(self, stage: str, job: str) -> float | None:
+        """That a job takes by the plan; None where that does not speak of it."""
+        return self._hours.get((stage, job))
 
     def megabytes(self, usual: int, log: str, attempt: int) -> int:
         return usual * max(1, attempt - self._stops(log))

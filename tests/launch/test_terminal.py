@@ -106,6 +106,14 @@ def finish(calm: Calm, job: int, done: int, total: int) -> str:
     return str(progress.msg)
 
 
+def test_what_a_dry_run_ends_with_follows_its_second_count() -> None:
+    """The first one scrolls away with the list of jobs."""
+    calm = Calm()
+    calm.tell(lambda: ["train: 4 GPUs", "sample: 1 GPU"])
+    assert told(calm, {"table": 1}) == "Job stats\nAll of it takes about 1 s."
+    assert told(calm, {"table": 1}).splitlines()[-2:] == ["train: 4 GPUs", "sample: 1 GPU"]
+
+
 def test_the_time_left_counts_what_remains_at_the_pace_so_far() -> None:
     clock = Clock()
     calm = Calm(clock)

@@ -1,13 +1,14 @@
 """What Snakemake would do, read off its dry runs."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from checkouts import MICRO, ROOT, Checkout, copy_of_tree
+from checkouts import MICRO, ROOT, Checkout, copy_of_tree, counted
 
 from otr.config import load
 from otr.config.reading import YamlLoader
@@ -21,8 +22,11 @@ def test_table1_of_micro_is_a_base_and_two_methods_by_three_seeds(checkout: Chec
     }  # fmt: skip
 
 
-def test_the_paper_resolves(checkout: Checkout) -> None:
-    found = checkout.planned("--config", "experiment=paper")
+def test_the_paper_resolves_and_says_what_its_jobs_need(checkout: Checkout) -> None:
+    run = checkout.snakemake("--dry-run", "--config", "experiment=paper")
+    assert run.returncode == 0, run.stderr
+    output = run.stdout + run.stderr
+    found = counted(output)
     assert found["base"] == 4
     # Shared runs are trained once: 4 models x (SFT, OTR), 2 x 3 further betas, 2 x 2 of appendix A, one for Figure 2.
     assert found["train"] == 4 * 2 + 2 * 3 + 2 * 2 + 1
@@ -30,6 +34,13 @@ def test_the_paper_resolves(checkout: Checkout) -> None:
     assert found["sample_mathematics"] == found["train"] - 1 + 4 * 2
     assert found["sample_code"] == found["sample_general"] == found["sample_mathematics"] - 2 * 2
     assert found["table"] == 5 and found["figure2"] == found["comparison"] == found["audit"] == found["report"] == 1
+    # Devices and memory are the settings' (3B takes 48 GB to train, 8B 144; two engines of 24 GB), times the plan's.
+    (train,) = [line for line in output.splitlines() if re.match("train .*GPU", line)]
+    (general,) = [line for line in output.splitlines() if re.match("sample_general .*GPU", line)]
+    assert re.search(r"19 jobs +1-2 GPUs +4-8 cores +48-144 GB +[\d.]+-[\d.]+ h each, [\d.]+ GPU-hours$", train)
+    assert re.search(r"22 jobs +2 GPUs +8 cores +32-48 GB +[\d.]+-[\d.]+ h each, [\d.]+ GPU-hours$", general)
+    assert "context 32768: 24576 tokens for a prompt beside the longest completion of 8192" in output
+    assert "openr1: 5000 examples, 625 from each of 8 intervals up to 8191 tokens; 156 steps of 64" in output
 
 
 def test_only_what_a_table_names_is_built(checkout: Checkout) -> None:

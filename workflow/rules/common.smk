@@ -12,6 +12,7 @@ sys.path.insert(0, str(workflow.basedir))
 from otr import config as settings
 from otr.launch import ending, imports, preflight, refusals, remaining, stopping, terminal
 from otr.errors import UserError
+from otr.plan.needs import needs
 from otr.plan.requests import MEMORY, Requests
 from otr.results import Paths
 
@@ -73,6 +74,10 @@ def code(*modules):
 
 # What jobs ask a scheduler for. A plan takes seconds: the process that submits makes it, and no other.
 REQUESTS = Requests(machine, experiment, Path("results"), planned=CLUSTER and workflow.is_main_process)
+
+# A dry run says what jobs will ask for. A plan takes seconds: for models that are not the workflow's own.
+if workflow.output_settings.dryrun and any(model.hub for model in experiment.models.values()):
+    CALM.tell(lambda: needs(workflow.dag.needrun_jobs(exclude_finished=False), experiment, REQUESTS))
 
 
 def generated(*sources):
