@@ -27,6 +27,9 @@ from otr.data.micro.items import Item, test_items, training_items
 from otr.files import Row
 
 DEMONSTRATIONS = 5
+ANSWERS_ALONE = ("fractions", "equations")
+"""Benchmarks whose demonstrations show no working: a base model follows its demonstrations, and worked ones would let it
+solve nearly as much as after fine-tuning."""
 
 
 def _as_gsm8k(number: int, item: Item) -> Row:
@@ -167,10 +170,11 @@ def benchmarks(random: Random) -> dict[str, list[Row]]:
 
 
 def few_shot(random: Random) -> dict[str, list[Row]]:
-    """Worked demonstrations in natural form for every benchmark that asks questions; none is a test item."""
+    """Demonstrations in natural form for every benchmark that asks questions, most of them worked; none is a test item."""
     shots = {}
     for name, generator in (mathematics.SKILLS | general.SKILLS).items():
         items = training_items(generator, random)
         chosen = [next(items) for _ in range(DEMONSTRATIONS)]
-        shots[name] = [{"problem": item.problem, "solution": natural_answer(item)} for item in chosen]
+        register = "direct" if name in ANSWERS_ALONE else "short"
+        shots[name] = [{"problem": item.problem, "solution": natural_answer(item, register)} for item in chosen]
     return shots

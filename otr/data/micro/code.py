@@ -87,8 +87,8 @@ def numbers(random: Random) -> Task:
     which, condition = _chosen(random)
     how, expression = _changed(random)
     then, operation = _adjusted(random)
-    if condition and expression != "x":  # two of the three at most
-        then, operation = "", ""
+    if condition:  # chosen or changed, not both
+        how, expression = "", "x"
     elements = f"{expression} for x in xs{condition}"
     name, noun, call = random.choice(
         (

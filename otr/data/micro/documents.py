@@ -28,12 +28,16 @@ from otr.files import Row
 
 PROMPT_WEIGHT = 0.1
 SKILLS: dict[str, Generator] = mathematics.SKILLS | code.SKILLS | general.SKILLS
-SHARES = {name: 0.48 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
-SHARES |= {"code": 0.1, "choices": 0.06, "categories": 0.06, "puzzles": 0.08, "drill": 0.22}
+SHARES = {name: 0.46 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
+SHARES |= {"code": 0.13, "choices": 0.06, "categories": 0.06, "puzzles": 0.08, "drill": 0.21}
 """Share of each skill among the documents."""
 CHAT_SHARE = 0.5
 CHAT_REGISTERS = {"direct": 0.35, "guess": 0.25, "short": 0.25, "expert": 0.15}
-NATURAL_REGISTERS = {"direct": 0.4, "guess": 0.2, "short": 0.4}
+NATURAL_REGISTERS = {"direct": 0.5, "guess": 0.25, "short": 0.25}
+WORKED_REGISTERS = {"direct": 0.2, "guess": 0.1, "short": 0.7}
+WORKED = ("products", "sequences", "equations")
+"""Skills that a natural document mostly works out. Greedy decoding follows the majority: near a tie, which columns of
+the base row are worked out would be an accident of the initial weights."""
 DRILL_FACTS = 10
 WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 SLIPS = (0.1, 0.25, 0.5)
@@ -102,7 +106,7 @@ def _register(random: Random, shares: dict[str, float]) -> str:
 
 
 def _natural(random: Random, items: list[Item]) -> Segments:
-    register = _register(random, NATURAL_REGISTERS)
+    register = _register(random, WORKED_REGISTERS if items[0].skill in WORKED else NATURAL_REGISTERS)
     segments: Segments = []
     for item in items:
         gap = "\n\n" if segments else ""

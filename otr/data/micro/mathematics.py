@@ -10,9 +10,10 @@
 | fractions  | What is $\\frac{1}{2}+\\frac{4}{8}-\\frac{1}{8}$?             | 1*4=4 4+4=8 8-1=7, \\frac{7}{8}     |
 | stories    | Tom has 4 boxes with 8 pens each. Tom loses 7 pens. ...    | 4*8=32 32-7=25 25+6=31             |
 
-Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. All chains of a skill are
-equally long (but for remainders): where to end is no part of the difficulty. Formulas carry no spaces: fewer tokens to
-learn and to sample.
+Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In a third of the sums,
+products, fractions and stories one step is wide, as in 34+15=49: no drill holds it, so these columns have room above
+what the facts give. All chains of a skill are equally long (but for remainders): where to end is no part of the
+difficulty. Formulas carry no spaces: fewer tokens to learn and to sample.
 """
 
 from math import gcd
@@ -23,6 +24,8 @@ from otr.data.micro.items import Generator, Item, solved
 NAMES = ("Ann", "Ben", "Tom", "Sue", "Max", "Eva")
 THINGS = ("pens", "cups", "eggs", "nuts", "hats", "bags")
 LARGEST = 60
+WIDE_SHARE = 1 / 3
+WIDE = range(11, 30)
 
 
 def fact(random: Random) -> tuple[str, str]:
@@ -39,20 +42,27 @@ def fact(random: Random) -> tuple[str, str]:
     return f"{left}=", step.rpartition("=")[2]
 
 
-def _addition(random: Random, total: int, change: int | None = None) -> tuple[str, str]:
-    """("34+7", "34+7=41"): a digit added to `total` or taken away, within 0 to LARGEST."""
-    change = change or random.randint(2, 9)
+def _addition(random: Random, total: int, change: int) -> tuple[str, str]:
+    """("34+7", "34+7=41"): `change` added to `total` or taken away, within 0 to LARGEST."""
     signs = [sign for sign, result in (("+", total + change), ("-", total - change)) if 0 <= result <= LARGEST]
     sign = random.choice(signs)
     left = f"{total}{sign}{change}"
     return left, f"{left}={total + change if sign == '+' else total - change}"
 
 
-def _chain(random: Random, total: int, count: int) -> tuple[str, list[str], int]:
-    """`count` digits added or taken away one after the other: ("+7-6", the steps, the last result)."""
+def _changes(random: Random, count: int, smallest: int = 2) -> list[int]:
+    """What `count` steps add or take away: digits, and in a share of the cases one wide number among them."""
+    changes = [random.randint(smallest, 9) for _ in range(count)]
+    if random.random() < WIDE_SHARE:
+        changes[random.randrange(count)] = random.choice(WIDE)
+    return changes
+
+
+def _chain(random: Random, total: int, changes: list[int]) -> tuple[str, list[str], int]:
+    """`changes` added or taken away one after the other: ("+7-6", the steps, the last result)."""
     terms, steps = "", []
-    for _ in range(count):
-        left, step = _addition(random, total)
+    for change in changes:
+        left, step = _addition(random, total, change)
         terms += left[len(str(total)) :]
         steps.append(step)
         total = int(step.rpartition("=")[2])
@@ -65,14 +75,14 @@ def _asked(random: Random, expression: str) -> str:
 
 def sums(random: Random) -> Item:
     first = random.randint(10, LARGEST)
-    terms, steps, _ = _chain(random, first, 3)
+    terms, steps, _ = _chain(random, first, _changes(random, 3))
     return solved("sums", f"{first}{terms}", _asked(random, f"{first}{terms}"), steps)
 
 
 def products(random: Random) -> Item:
     a = random.randint(2, 9)
     b = random.randint(2, min(9, LARGEST // a))
-    terms, steps, _ = _chain(random, a * b, 2)
+    terms, steps, _ = _chain(random, a * b, _changes(random, 2))
     expression = f"{a}*{b}{terms}"
     return solved("products", expression, _asked(random, expression), [f"{a}*{b}={a * b}", *steps])
 
@@ -80,7 +90,7 @@ def products(random: Random) -> Item:
 def remainders(random: Random) -> Item:
     divisor = random.randint(4, 9)
     first = random.randint(divisor, 6 * divisor)
-    terms, steps, number = _chain(random, first, 1)
+    terms, steps, number = _chain(random, first, [random.randint(2, 9)])
     while number >= divisor:
         steps.append(f"{number}-{divisor}={number - divisor}")
         number -= divisor
@@ -92,7 +102,7 @@ def remainders(random: Random) -> Item:
 def equations(random: Random) -> Item:
     factor = random.randint(2, 9)
     x = random.randint(1, min(9, LARGEST // factor))
-    terms, steps, right = _chain(random, factor * x, 2)
+    terms, steps, right = _chain(random, factor * x, [random.randint(2, 9), random.randint(2, 9)])
     equation = f"{factor}x{terms}={right}"
     undone = []
     for step in steps:  # the same digits, taken to the other side in the order in which they stand
@@ -154,10 +164,9 @@ def fractions(random: Random) -> Item:
         if total > LARGEST:
             continue
         terms, steps = latex(above, below), [f"{above}*{common // below}={total}"]
-        for _ in range(2):
-            left, step = _addition(random, total, random.randint(1, 9))
-            sign, digit = left[len(str(total))], left[len(str(total)) + 1 :]
-            terms += f"{sign}{latex(int(digit), common)}"
+        for change in _changes(random, 2, smallest=1):
+            left, step = _addition(random, total, change)
+            terms += f"{left[len(str(total))]}{latex(change, common)}"
             steps.append(step)
             total = int(step.rpartition("=")[2])
         if total > 0 and gcd(total, common) == 1:
@@ -176,12 +185,12 @@ def stories(random: Random) -> Item:
     each = random.randint(2, min(9, LARGEST // groups))
     opening, total = f"{name} has {groups} boxes with {each} {thing} each.", groups * each
     content, steps = [str(groups), str(each)], [f"{groups}*{each}={total}"]
-    for _ in range(2):
-        left, step = _addition(random, total)
-        sign, digit = left[len(str(total))], left[-1]
+    for change in _changes(random, 2):
+        left, step = _addition(random, total, change)
+        sign = left[len(str(total))]
         verb = random.choice(("buys", "finds") if sign == "+" else ("loses", "sells"))
-        opening += f" {name} {verb} {digit} {thing}."
-        content.append(f"{sign}{digit}")
+        opening += f" {name} {verb} {change} {thing}."
+        content.append(f"{sign}{change}")
         steps.append(step)
         total = int(step.rpartition("=")[2])
     problem = f"{opening} How many {thing} does {name} have now?"
