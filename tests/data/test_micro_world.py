@@ -144,13 +144,13 @@ def test_answers_and_every_step_are_right(name: str) -> None:
 
 
 def wide(step: str) -> bool:
-    """Whether a step adds or takes away more than a digit, and is no multiplication, division or difference of terms."""
+    """Whether a step adds a number of two digits or takes one away."""
     found = re.fullmatch(r"\d+[-+](\d+)=\d+", step)
     return found is not None and int(found[1]) in mathematics.WIDE
 
 
 def test_steps_are_small_facts_that_drills_hold() -> None:
-    """But for wide ones, no step of any skill is out of the drills' reach: what a skill needs is learnt in all of them."""
+    """No step of any skill but a wide one is out of the drills' reach: what a skill needs is learnt in all of them."""
     random = Random(8)
     drilled = {"".join(mathematics.fact(random)) for _ in range(60_000)}
     steps = [step for make in mathematics.SKILLS.values() for _ in range(300) for step in make(random).steps]

@@ -28,8 +28,8 @@ from otr.files import Row
 
 DEMONSTRATIONS = 5
 ANSWERS_ALONE = ("fractions", "equations")
-"""Benchmarks whose demonstrations show no working: a base model follows its demonstrations, and worked ones would let it
-solve nearly as much as after fine-tuning."""
+"""Benchmarks whose demonstrations show no working: a base model follows its demonstrations, and with working in all of
+them it would solve nearly as much as after fine-tuning."""
 
 
 def _as_gsm8k(number: int, item: Item) -> Row:
@@ -170,7 +170,7 @@ def benchmarks(random: Random) -> dict[str, list[Row]]:
 
 
 def few_shot(random: Random) -> dict[str, list[Row]]:
-    """Demonstrations in natural form for every benchmark that asks questions, most of them worked; none is a test item."""
+    """Demonstrations in natural form for every benchmark that asks questions, mostly worked; none is a test item."""
     shots = {}
     for name, generator in (mathematics.SKILLS | general.SKILLS).items():
         items = training_items(generator, random)
