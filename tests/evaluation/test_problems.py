@@ -73,7 +73,7 @@ def test_the_stage_writes_both_files(generated: Path, tmp_path: Path) -> None:
     main(["--experiment", str(MICRO), "--benchmark", "stories", "--generated", str(generated), "--out", str(out)])
     first = json.loads((out / "problems.jsonl").read_text().splitlines()[0])
     assert set(first) == {"id", "problem", "gold"}
-    assert len((out / "demonstrations.jsonl").read_text().splitlines()) == 3
+    assert len((out / "demonstrations.jsonl").read_text().splitlines()) == 2
 
 
 def choice(folder: Path, rows: list[dict[str, object]], **settings: object) -> list[dict[str, object]]:
