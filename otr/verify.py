@@ -114,9 +114,9 @@ def _score(path: Path) -> None:
     if not right:
         raise UserError(f"{path.parent / 'verdicts.jsonl.gz'}: is empty; delete it and run again")
     shares = right_shares(list(right.values()))
-    for key, figure in (("score", "mean_at_k"), ("standard_error", "standard_error")):
-        if score[key] != shares[figure]:
-            raise UserError(f"{path}: {key} is {score[key]}, its verdicts give {shares[figure]}; delete and run again")
+    for key, given in (("score", shares["mean_at_k"]), ("standard_error", shares["standard_error"])):
+        if score[key] != given:
+            raise UserError(f"{path}: {key} is {score[key]}, its verdicts give {given}; delete and run again")
 
 
 def _same(path: Path, key: str, record: Row, expected: str, other: Path) -> None:

@@ -36,11 +36,12 @@ from otr.errors import TemporaryError, UserError
 from otr.evaluation.engine import Engine, Request, engine_device, engine_name, open_engine
 from otr.evaluation.protocols import Asker, Prompt
 from otr.evaluation.store import Key, Store
-from otr.files import Row, claimed, read_json, read_jsonl, sha256, write_record
+from otr.files import Row, claimed, read_json, read_jsonl, sha256
 from otr.machine import devices
 from otr.machine.precision import computed_in
 from otr.machine.provenance import provenance
-from otr.results.integrity import check, checked, hashes, trained_on
+from otr.results import Drawn, SamplingFile
+from otr.results.integrity import check, checked, trained_on
 
 
 @dataclass(frozen=True)
@@ -171,24 +172,28 @@ def run_jobs(jobs: list[Job], engine: Engine, title: str, part: Part = WHOLE) ->
             part.check_parent()
 
 
-def _drawn(jobs: list[Job], before: dict[str, dict[Key, int]], seconds: float, engines: int) -> dict[str, Row]:
+def _drawn(jobs: list[Job], before: dict[str, dict[Key, int]], seconds: float, engines: int) -> dict[str, Drawn]:
     """What was added to each benchmark's store, and how fast. The benchmarks share the engines, and so their time."""
     now = {job.benchmark: job.store.tokens() for job in jobs}
     new = {name: [tokens for key, tokens in found.items() if key not in before[name]] for name, found in now.items()}
     whole = sum(map(sum, new.values()))
-    of_all = {
-        "seconds_of_all_benchmarks": round(seconds, 2),
-        "tokens_per_second": round(whole / seconds),
-        "engines": engines,
+    return {
+        name: Drawn(
+            completions=len(found),
+            tokens=sum(found),
+            seconds_of_all_benchmarks=round(seconds, 2),
+            tokens_per_second=round(whole / seconds),
+            engines=engines,
+        )
+        for name, found in new.items()
     }
-    return {name: {"completions": len(found), "tokens": sum(found)} | of_all for name, found in new.items()}
 
 
-def finish(job: Job, folder: Path, details: Row) -> None:
+def finish(job: Job, folder: Path, sampling: SamplingFile) -> None:
     """Write samples.jsonl.gz in the order of problems, and sampling.json."""
     samples = folder / "samples.jsonl.gz"
     job.store.write(job.requests, samples)
-    write_record(folder / "sampling.json", details | hashes(samples))
+    sampling.write(folder / "sampling.json", samples)
     job.kept(folder).keep()
     job.store.clear()
 
@@ -274,7 +279,7 @@ def main(arguments: list[str] | None = None) -> None:
         count = sum(len(job.requests) for job in jobs)
         jobs = [job for job in jobs if not job.kept(options.out / job.benchmark).adopt()]
         before = {job.benchmark: job.store.tokens() for job in jobs}
-        load_seconds, measured = 0.0, dict[str, Row]()
+        load_seconds, measured = 0.0, dict[str, Drawn]()
         if all(len(before[job.benchmark]) == len(job.requests) for job in jobs):
             say(f"{title}: all completions are there already")
         else:
@@ -291,21 +296,21 @@ def main(arguments: list[str] | None = None) -> None:
             measured = _drawn(jobs, before, time.monotonic() - started - load_seconds, engines)
         for job in jobs:
             request = next(iter(job.requests.values()))
-            details = {
-                "engine": name,
-                "dtype": dtype,
-                "decoding": asdict(request.decoding),
-                "seed": experiment.seed,
-                "checkpoint_sha256": identity["weights"],
-                "training_rows_sha256": trained_on(options.checkpoint),
-                "fingerprint": job.store.fingerprint,
-                "example_prompt": next(iter(job.prompts.values())).text,
-                "engine_seconds": round(load_seconds, 2),
-                "drawn_now": measured.get(job.benchmark, {}),
-                "provenance": provenance(),
-            }
-            finish(job, options.out / job.benchmark, details)
-        new = sum(found["tokens"] for found in measured.values())
+            sampling = SamplingFile(
+                engine=name,
+                dtype=dtype,
+                decoding=asdict(request.decoding),
+                seed=experiment.seed,
+                checkpoint_sha256=identity["weights"],
+                training_rows_sha256=trained_on(options.checkpoint),
+                fingerprint=job.store.fingerprint,
+                example_prompt=next(iter(job.prompts.values())).text,
+                engine_seconds=round(load_seconds, 2),
+                drawn_now=measured.get(job.benchmark, Drawn()),
+                provenance=provenance(),
+            )
+            finish(job, options.out / job.benchmark, sampling)
+        new = sum(found.tokens for found in measured.values())
         stage.done(f"{title}: {count} completions, {new} tokens sampled now, engine {name}")
 
 

@@ -1,7 +1,7 @@
 """What the three gradings (math, code, general) share: samples in, verdicts.jsonl.gz and score.json out.
 
     read = read_samples(problems_folder, evaluation_folder)      # checked to belong together
-    read.problems["0"], read.samples[0]["completion"], read.sampling["engine"]
+    read.problems["0"], read.samples[0]["completion"], read.sampling.engine
 
 score.json is the same for every grading: `score` in percent with its standard error, counts, what is particular to a
 grading under `details`, the protocol with one exact prompt, and where everything came from.
@@ -14,9 +14,11 @@ from pathlib import Path
 from otr.command.stage import Stage
 from otr.config import Experiment
 from otr.errors import UserError
-from otr.files import Row, read_jsonl, read_record, sha256, write_jsonl, write_record
+from otr.evaluation.shares import Shares
+from otr.files import Row, read_jsonl, sha256, write_jsonl
 from otr.machine.provenance import provenance
-from otr.results.integrity import checked, hashes
+from otr.results import SamplingFile, ScoreFile
+from otr.results.integrity import checked
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Samples:
 
     problems: dict[str, Row]
     samples: list[Row]
-    sampling: Row
+    sampling: SamplingFile
 
     @property
     def k(self) -> int:
@@ -36,6 +38,18 @@ class Samples:
     def empty(self) -> int:
         """Completions without any text but spaces."""
         return sum(not row["completion"].strip() for row in self.samples)
+
+
+@dataclass(frozen=True)
+class Grading:
+    """What one benchmark's verdicts come to."""
+
+    metric: str
+    shares: Shares
+    empty: int
+    """Completions without any text."""
+    details: Row
+    """What only this kind of grading counts."""
 
 
 def add_options(stage: Stage) -> None:
@@ -51,7 +65,7 @@ def add_options(stage: Stage) -> None:
 def read_samples(problems: Path, evaluation: Path) -> Samples:
     """The files of one benchmark's folders. UserError when they do not belong together."""
     file = evaluation / "samples.jsonl.gz"
-    sampling = read_record(evaluation / "sampling.json")
+    sampling = SamplingFile.read(evaluation / "sampling.json")
     by_id = {row["id"]: row for row in read_jsonl(checked(problems / "problems.jsonl"))}
     rows = list(read_jsonl(checked(file)))
     strangers = {row["problem"] for row in rows} ^ set(by_id)
@@ -70,49 +84,56 @@ def write_verdicts(evaluation: Path, samples: Sequence[Row], verdicts: Sequence[
 
 
 def write_score(
-    experiment: Experiment, model: str, run: str, benchmark: str, problems: Path, evaluation: Path, found: Row
+    experiment: Experiment, model: str, run: str, benchmark: str, problems: Path, evaluation: Path, found: Grading
 ) -> None:
-    """score.json. `found`: metric, score, score_rounded, standard_error, problems, samples, empty, details."""
-    sampling = read_record(evaluation / "sampling.json")
-    result = {
-        "experiment": experiment.name,
-        "model": model,
-        "run": run,
-        "benchmark": benchmark,
-        **found,
-        "protocol": asked(experiment, run, benchmark, sampling),
-        "stop_ids": sampling["decoding"]["stop_ids"],
-        "stop_texts": sampling["decoding"]["stop_texts"],
-        "example_prompt": sampling["example_prompt"],
-        "provenance": {
+    """score.json of one benchmark's folders."""
+    sampling, shares = SamplingFile.read(evaluation / "sampling.json"), found.shares
+    low, high = shares["interval"]
+    score = ScoreFile(
+        experiment=experiment.name,
+        model=model,
+        run=run,
+        benchmark=benchmark,
+        metric=found.metric,
+        score=shares["mean_at_k"],
+        score_rounded=shares["mean_at_k_rounded"],
+        standard_error=shares["standard_error"],
+        interval=(low, high),
+        problems=shares["problems"],
+        samples=shares["problems"] * shares["k"],
+        empty=found.empty,
+        details=found.details,
+        protocol=asked(experiment, run, benchmark, sampling),
+        stop_ids=sampling.decoding["stop_ids"],
+        stop_texts=sampling.decoding["stop_texts"],
+        example_prompt=sampling.example_prompt,
+        provenance={
             **provenance(),
             "seed": experiment.seed,
-            "engine": sampling["engine"],
+            "engine": sampling.engine,
             "model_origin": experiment.models[model].model_dump(
                 mode="json", exclude={"label", "gpus"}, exclude_none=True
             ),
-            "checkpoint_sha256": sampling["checkpoint_sha256"],
+            "checkpoint_sha256": sampling.checkpoint_sha256,
             "problems_sha256": sha256(problems / "problems.jsonl"),
-            "samples_sha256": sampling["sha256"]["samples.jsonl.gz"],
+            "samples_sha256": sampling.sha256["samples.jsonl.gz"],
             "experiment_sha256": experiment.digest,
-            "training_rows_sha256": sampling.get("training_rows_sha256"),
+            "training_rows_sha256": sampling.training_rows_sha256,
         },
-        **hashes(evaluation / "verdicts.jsonl.gz"),
-    }
-    write_record(evaluation / "score.json", result)
+    )
+    score.write(evaluation / "score.json", evaluation / "verdicts.jsonl.gz")
 
 
-def asked(experiment: Experiment, run: str, benchmark: str, sampling: Row) -> Row:
+def asked(experiment: Experiment, run: str, benchmark: str, sampling: SamplingFile) -> Row:
     """The protocol as it took effect: how prompts were made and completions drawn."""
     protocol, settings = experiment.protocol(run), experiment.benchmarks[benchmark]
     shots = settings.few_shot.count if settings.few_shot and protocol.prompt == "natural" else 0
-    decoding: Row = sampling["decoding"]
     return {
         "prompt": protocol.prompt,
         "instruction": "\n".join(filter(None, [protocol.instruction, settings.instruction])),
         "shots": shots,
-        "temperature": decoding["temperature"],
-        "top_p": decoding["top_p"],
-        "max_tokens": decoding["max_tokens"],
-        "dtype": sampling["dtype"],
+        "temperature": sampling.decoding["temperature"],
+        "top_p": sampling.decoding["top_p"],
+        "max_tokens": sampling.decoding["max_tokens"],
+        "dtype": sampling.dtype,
     }

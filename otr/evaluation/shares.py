@@ -22,15 +22,27 @@ c_i / k, n the number of problems:
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from otr.evaluation.intervals import clustered
 
 
-def right_shares(right: Sequence[Sequence[bool]]) -> dict[str, Any]:
-    """The figures that follow from which completions are right alone, whatever graded them: problems, k, correct,
-    mean_at_k, mean_at_k_rounded, standard_error, interval, sampling_error and pass_at.
-    right: a row a problem, k values each.
+class Shares(TypedDict):
+    """As described at the top of this file; `correct` counts completions."""
+
+    problems: int
+    k: int
+    correct: int
+    mean_at_k: float
+    mean_at_k_rounded: float
+    standard_error: float | None
+    interval: list[float]
+    sampling_error: float | None
+    pass_at: dict[str, float]
+
+
+def right_shares(right: Sequence[Sequence[bool]]) -> Shares:
+    """right: a row a problem, k values each.
 
     ValueError when there is no problem, or rows are not equally long.
     """

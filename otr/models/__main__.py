@@ -14,13 +14,13 @@ from typing import Any
 
 from otr.command.finished import Finished
 from otr.command.stage import Stage
-from otr.config import Experiment, Model
+from otr.config import BASE_RUN, Experiment, Model
 from otr.data.hub import explained
 from otr.errors import UserError
-from otr.files import Row, replacing, sha256, write_record
+from otr.files import Row, replacing, sha256
 from otr.machine.provenance import provenance
 from otr.models.origin import check_folder, check_gguf, is_gguf, local_weights
-from otr.results.integrity import hashes
+from otr.results import RunFile
 
 DOCUMENTS = "documents.jsonl.gz"
 """What a model is pre-trained on, in the generator's folder."""
@@ -99,19 +99,16 @@ def _make(experiment: Experiment, model: Model, gguf: Path | None, options: Any)
 
 
 def _record(experiment: Experiment, name: str, out: Path, details: Mapping[str, Any] = MappingProxyType({})) -> None:
-    write_record(
-        out.parent / "run.json",
-        {
-            "experiment": experiment.name,
-            "model": name,
-            "run": "base",
-            "origin": experiment.models[name].model_dump(mode="json", exclude={"label", "gpus"}, exclude_none=True),
-            **details,
-            "seed": experiment.seed,
-            "provenance": provenance(),
-            **hashes(out),
-        },
+    run = RunFile(
+        experiment=experiment.name,
+        model=name,
+        run=BASE_RUN,
+        origin=experiment.models[name].model_dump(mode="json", exclude={"label", "gpus"}, exclude_none=True),
+        **details,
+        seed=experiment.seed,
+        provenance=provenance(),
     )
+    run.write(out.parent / "run.json", out)
 
 
 if __name__ == "__main__":

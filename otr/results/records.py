@@ -1,6 +1,8 @@
-"""What the JSON files between stages hold: score.json, sampling.json and run.json, typed and checked when read.
+"""What the JSON files between stages hold: score.json, sampling.json and run.json, typed and checked.
 
-ScoreFile.read(path).score      29.5, checked: a number from 0 to 100
+    ScoreFile.read(path).score      29.5, checked: a number from 0 to 100
+
+A key that was not given is not written. `sha256` holds the digests of the files beside a record, by their names.
 """
 
 from pathlib import Path
@@ -10,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from otr.config import Cell
 from otr.errors import UserError
-from otr.files import read_record
+from otr.files import read_record, write_record
+from otr.results.integrity import hashes
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
@@ -39,6 +42,10 @@ class Record(BaseModel):
         """As `read`; None while the file is not there."""
         return cls.read(path) if path.exists() else None
 
+    def write(self, path: Path, *files: Path) -> None:
+        """With a checksum of its own and the digests of these files beside it."""
+        write_record(path, self.model_dump(mode="json", exclude_unset=True) | hashes(*files))
+
 
 class ScoreFile(Record):
     """score.json: what a benchmark's grading came to."""
@@ -65,8 +72,11 @@ class ScoreFile(Record):
     """What only this kind of grading counts."""
     protocol: dict[str, Any]
     """How completions were asked for, as it took effect."""
+    stop_ids: list[int] = []
+    stop_texts: list[str] = []
     example_prompt: str = ""
     provenance: dict[str, Any]
+    sha256: dict[str, str] = {}
 
     @property
     def cell(self) -> Cell:
@@ -80,6 +90,7 @@ class Drawn(Record):
     tokens: Count = 0
     seconds_of_all_benchmarks: Seconds = 0.0
     """The benchmarks of a run share their engines, and so the time."""
+    tokens_per_second: Count = 0
     engines: Count = 1
 
 
@@ -89,28 +100,47 @@ class SamplingFile(Record):
     engine: str = ""
     dtype: str = ""
     decoding: dict[str, Any] = {}
+    """As it took effect (otr/evaluation/engine.py, Decoding)."""
+    seed: int = 0
+    checkpoint_sha256: str = ""
+    training_rows_sha256: str | None = None
+    """Of the rows that the checkpoint was trained on; None for a base model."""
+    fingerprint: str = ""
+    """Of everything that decides a completion."""
+    example_prompt: str = ""
     engine_seconds: Seconds | None = None
     """To start the engine."""
     drawn_now: Drawn | None = None
-    checkpoint_sha256: str = ""
-    samples_sha256: str = ""
-    example_prompt: str = ""
+    provenance: dict[str, Any] = {}
+    sha256: dict[str, str] = {}
 
 
 class RunFile(Record):
-    """run.json of a training (`steps` and what follows are None for a base model)."""
+    """run.json of a base model, or of a training."""
 
+    experiment: str = ""
     model: str
     run: str
+    origin: dict[str, Any] = {}
+    """Of a base model: where its weights came from."""
+    gguf: dict[str, Any] = {}
+    """Of a base model from a GGUF file: what was converted."""
     method: dict[str, Any] = {}
+    """From here to `peak_memory_gb`: of a training."""
     recipe: dict[str, Any] = {}
-    steps: Count | None = None
+    computed_in: str = ""
+    seed: int = 0
+    data_sha256: str = ""
+    base_sha256: str = ""
     examples: Count | None = None
     dropped_over_length: Count | None = None
+    steps: Count | None = None
     trained_tokens: Count | None = None
     seconds: Seconds | None = None
-    tokens_per_second: Seconds | None = None
+    tokens_per_second: Count | None = None
+    device: str | None = None
+    ranks: Count | None = None
     teraflops_a_rank: Seconds | None = None
     peak_memory_gb: Seconds | None = None
-    ranks: Count | None = None
-    device: str | None = None
+    provenance: dict[str, Any] = {}
+    sha256: dict[str, str] = {}

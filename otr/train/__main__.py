@@ -23,9 +23,10 @@ from otr.command.stage import Stage
 from otr.config import MEMORY_AND_SPEED, Experiment, Training
 from otr.data.subsample import lacking
 from otr.errors import UserError
-from otr.files import Row, sha256, write_jsonl, write_record
+from otr.files import Row, sha256, write_jsonl
 from otr.machine.precision import computed_in
-from otr.results.integrity import check, hashes
+from otr.results import RunFile
+from otr.results.integrity import check
 
 _USUAL_SPEED = 4e14
 """Floating-point operations a second that a GPU is expected to do: 40 % of an H100's 989 TFLOP/s."""
@@ -65,7 +66,7 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     title = f"train {options.model} {options.run}"
     if short := lacking(options.data):
         raise UserError(short)
-    settings = {
+    settings: Row = {
         "method": method.settings(),
         "recipe": experiment.recipe(options.run).model_dump(mode="json"),
         "computed_in": recipe.precision,
@@ -107,27 +108,30 @@ def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
         write_jsonl(options.out / "metrics.jsonl", metrics)
         training_curves(metrics, title, method.samples, options.out / "curves.png")
         seconds = sum(row["seconds"] for row in metrics)
-        totals: Row = {
-            "examples": len(data),
-            "dropped_over_length": dropped,
-            "steps": len(metrics),
-            "trained_tokens": sum(row["trained_tokens"] for row in metrics),
-            "seconds": round(seconds, 1),
-            "tokens_per_second": round(sum(row["tokens"] for row in metrics) / seconds),
-            "device": ranks.device.type,
-            "ranks": ranks.count,
-            "teraflops_a_rank": round(flops / seconds / ranks.count / 1e12, 4),
-            "peak_memory_gb": round(ranks.peak_memory() / 1e9, 2),
-        }
-        names = {"experiment": experiment.name, "model": options.model, "run": options.run}
-        digests = hashes(options.out / "checkpoint", options.out / "metrics.jsonl")
-        write_record(options.out / "run.json", names | settings | totals | {"provenance": provenance()} | digests)
+        run = RunFile(
+            experiment=experiment.name,
+            model=options.model,
+            run=options.run,
+            **settings,
+            examples=len(data),
+            dropped_over_length=dropped,
+            steps=len(metrics),
+            trained_tokens=sum(row["trained_tokens"] for row in metrics),
+            seconds=round(seconds, 1),
+            tokens_per_second=round(sum(row["tokens"] for row in metrics) / seconds),
+            device=ranks.device.type,
+            ranks=ranks.count,
+            teraflops_a_rank=round(flops / seconds / ranks.count / 1e12, 4),
+            peak_memory_gb=round(ranks.peak_memory() / 1e9, 2),
+            provenance=provenance(),
+        )
+        run.write(options.out / "run.json", options.out / "checkpoint", options.out / "metrics.jsonl")
         kept.keep()
         shutil.rmtree(resume)
     last = metrics[-1]
     return (
         f"{title}: {len(metrics)} steps, loss {last['loss']:.4f}, nll {last['nll']:.4f}, "
-        f"{totals['tokens_per_second']} tokens/s, at most {totals['peak_memory_gb']} GB"
+        f"{run.tokens_per_second} tokens/s, at most {run.peak_memory_gb} GB"
     )
 
 

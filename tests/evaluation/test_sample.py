@@ -18,6 +18,7 @@ from otr.evaluation.problems import main as make_problems
 from otr.evaluation.protocols import Asker, Decoding
 from otr.evaluation.sample import Job, Part, check_context, finish, generation_stops, plan, run_jobs, seed_of
 from otr.files import read_jsonl
+from otr.results import SamplingFile
 
 EXPERIMENT = config.load(config.experiment_file("micro"))
 
@@ -100,7 +101,7 @@ class Dying:
 
 
 def contents(job: Job, folder: Path) -> list[dict[str, object]]:
-    finish(job, folder, {})
+    finish(job, folder, SamplingFile())
     with gzip.open(folder / "samples.jsonl.gz", "rt") as file:
         return [json.loads(line) for line in file]
 

@@ -23,7 +23,7 @@ from otr.config import Experiment
 from otr.evaluation.code.program import Program, extract
 from otr.evaluation.code.sandbox.sandbox import Sandbox, choose
 from otr.evaluation.code.verdicts import TEST_SECONDS, Outcome, Task, grade
-from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
+from otr.evaluation.scorefile import Grading, Samples, add_options, read_samples, write_score, write_verdicts
 from otr.evaluation.shares import right_shares
 from otr.files import Row
 
@@ -34,7 +34,7 @@ _NO_ANSWER = Outcome(base=False, plus=False, reason="no-answer")
 def programs(experiment: Experiment, run: str, benchmark: str, read: Samples) -> list[Program]:
     """The program of each completion."""
     scorer, protocol = experiment.benchmarks[benchmark].scorer, experiment.protocol(run).prompt
-    stops = read.sampling["decoding"]["stop_texts"]
+    stops = read.sampling.decoding["stop_texts"]
     return [
         extract(row["completion"], read.problems[row["problem"]]["row"], scorer, protocol, stops)
         for row in read.samples
@@ -77,7 +77,7 @@ def verdict_lines(found: Sequence[Program], graded: Sequence[Outcome]) -> list[R
     ]
 
 
-def figures(read: Samples, found: Sequence[Program], graded: Sequence[Outcome], sandbox: Sandbox) -> Row:
+def figures(read: Samples, found: Sequence[Program], graded: Sequence[Outcome], sandbox: Sandbox) -> Grading:
     """The figures of score.json. Shares are percentages of completions."""
 
     def by_problem(values: Sequence[bool]) -> list[list[bool]]:
@@ -92,16 +92,11 @@ def figures(read: Samples, found: Sequence[Program], graded: Sequence[Outcome], 
     right = right_shares(by_problem([outcome.correct for outcome in graded]))
     reasons, how = shares([outcome.reason for outcome in graded]), shares([program.how for program in found])
     undecided = 100 * sum(outcome.undecided for outcome in graded) / len(graded)
-    return {
-        "metric": "pass@1",
-        "score": right["mean_at_k"],
-        "score_rounded": right["mean_at_k_rounded"],
-        "standard_error": right["standard_error"],
-        "interval": right["interval"],
-        "problems": len(read.problems),
-        "samples": len(read.samples),
-        "empty": read.empty,
-        "details": {
+    return Grading(
+        "pass@1",
+        right,
+        read.empty,
+        {
             "n": right["k"],
             "base": right_shares(by_problem([outcome.base for outcome in graded]))["mean_at_k"],
             "truncated": 100 * sum(row["finish"] == "length" for row in read.samples) / len(read.samples),
@@ -117,7 +112,7 @@ def figures(read: Samples, found: Sequence[Program], graded: Sequence[Outcome], 
             "evalplus": version("evalplus"),
             "test_seconds": TEST_SECONDS,
         },
-    }
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -145,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
             write_verdicts(evaluation, samples.samples, verdict_lines(found[name], results))
             score = figures(samples, found[name], results, sandbox)
             write_score(experiment, options.model, options.run, name, problems, evaluation, score)
-            scores.append(f"{experiment.benchmarks[name].label} {score['score']:.1f}")
+            scores.append(f"{experiment.benchmarks[name].label} {score.shares['mean_at_k']:.1f}")
         stage.done(f"{title}: {', '.join(scores)}")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from otr.command.stage import Stage
 from otr.config import Benchmark
 from otr.evaluation.general.matching import Answer, read_answer, read_letter
-from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
+from otr.evaluation.scorefile import Grading, Samples, add_options, read_samples, write_score, write_verdicts
 from otr.evaluation.shares import right_shares
 from otr.files import Row, write_jsonl
 
@@ -98,7 +98,7 @@ def verdicts(benchmark: Benchmark, read: Samples, right: list[bool]) -> list[Row
     return lines
 
 
-def figures(read: Samples, lines: list[Row]) -> Row:
+def figures(read: Samples, lines: list[Row]) -> Grading:
     """The figures of score.json."""
     by_problem: dict[str, list[bool]] = {problem: [] for problem in read.problems}
     for sample, line in zip(read.samples, lines, strict=True):
@@ -114,17 +114,8 @@ def figures(read: Samples, lines: list[Row]) -> Row:
         "chance": chance(list(read.problems.values())),
         **_breakdown(read.problems, by_problem),
     }
-    return {
-        "metric": "exact match" if found["k"] == 1 else f"exact match, mean of {found['k']}",
-        "score": found["mean_at_k"],
-        "score_rounded": found["mean_at_k_rounded"],
-        "standard_error": found["standard_error"],
-        "interval": found["interval"],
-        "problems": found["problems"],
-        "samples": count,
-        "empty": read.empty,
-        "details": details,
-    }
+    metric = "exact match" if found["k"] == 1 else f"exact match, mean of {found['k']}"
+    return Grading(metric, found, read.empty, details)
 
 
 def chance(problems: list[Row]) -> float:
@@ -175,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
             found = figures(read, lines)
             write_verdicts(evaluation, read.samples, lines)
             write_score(experiment, options.model, options.run, name, problems, evaluation, found)
-            scores.append(f"{benchmark.label} {found['score']:.1f} (chance {found['details']['chance']:.1f})")
+            scores.append(f"{benchmark.label} {found.shares['mean_at_k']:.1f} (chance {found.details['chance']:.1f})")
         stage.done(f"match {options.model} {options.run}: {', '.join(scores)}")
 
 

@@ -14,8 +14,7 @@ from otr.command.stage import Stage
 from otr.evaluation.math.gold import Gold
 from otr.evaluation.math.score import score
 from otr.evaluation.math.verdicts import Verdict, grade
-from otr.evaluation.scorefile import Samples, add_options, read_samples, write_score, write_verdicts
-from otr.files import Row
+from otr.evaluation.scorefile import Grading, Samples, add_options, read_samples, write_score, write_verdicts
 
 
 def golds(read: Samples) -> list[Gold]:
@@ -24,7 +23,7 @@ def golds(read: Samples) -> list[Gold]:
     return [by_id[row["problem"]] for row in read.samples]
 
 
-def figures(read: Samples, verdicts: list[Verdict]) -> Row:
+def figures(read: Samples, verdicts: list[Verdict]) -> Grading:
     """The figures of score.json."""
     graded: dict[str, list[tuple[Verdict, int]]] = {problem: [] for problem in read.problems}
     for row, verdict in zip(read.samples, verdicts, strict=True):
@@ -34,17 +33,7 @@ def figures(read: Samples, verdicts: list[Verdict]) -> Row:
         read.k,
         [[tokens for _, tokens in pairs] for pairs in graded.values()],
     )
-    return {
-        "metric": f"mean@{read.k}",
-        "score": found["mean_at_k"],
-        "score_rounded": found["mean_at_k_rounded"],
-        "standard_error": found["standard_error"],
-        "interval": found["interval"],
-        "problems": len(read.problems),
-        "samples": len(read.samples),
-        "empty": read.empty,
-        "details": found,
-    }
+    return Grading(f"mean@{read.k}", found, read.empty, dict(found))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -71,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
             write_verdicts(evaluation, samples.samples, lines)
             found = figures(samples, own)
             write_score(experiment, options.model, options.run, name, problems, evaluation, found)
-            scores.append(f"{experiment.benchmarks[name].label} {found['score']:.1f}")
+            scores.append(f"{experiment.benchmarks[name].label} {found.shares['mean_at_k']:.1f}")
         stage.done(f"grade {options.model} {options.run}: {', '.join(scores)}")
 
 

@@ -21,18 +21,30 @@ Percentages of completions unless said otherwise.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from otr.evaluation.math.notation import key
 from otr.evaluation.math.verdicts import Verdict
-from otr.evaluation.shares import check_lengths, percent, right_shares
+from otr.evaluation.shares import Shares, check_lengths, percent, right_shares
 
 _HOW = ("boxed", "anchor", "last-number", "none")
 
 
+class Figures(Shares):
+    mean_at_k_as_written: float
+    maj_at_k: float
+    truncated: float
+    no_answer: float
+    undecided: float
+    bounds: list[float]
+    math_verify: float
+    differences: dict[str, dict[str, int]]
+    how: dict[str, float]
+    mean_tokens: float
+
+
 def score(
     verdicts_by_problem: Sequence[Sequence[Verdict]], k: int, tokens_by_problem: Sequence[Sequence[int]]
-) -> dict[str, Any]:
+) -> Figures:
     """The figures described at the top of this file, unrounded.
 
     ValueError when there is no problem, or one that does not have exactly k verdicts and k lengths.

@@ -164,7 +164,7 @@ def sampled(generated: Path, tmp_path: Path) -> Path:
             ],
         )
         decoding = {"temperature": 0.7, "top_p": 0.8, "max_tokens": 96, "stop_ids": [0], "stop_texts": []}
-        sampling = {"decoding": decoding, "dtype": "float32", "engine": {"name": "transformers"}}
+        sampling = {"decoding": decoding, "dtype": "float32", "engine": "transformers"}
         sampling |= {"example_prompt": rows[0]["problem"], "checkpoint_sha256": "0"}
         write_record(samples.parent / "sampling.json", sampling | hashes(samples))
     return tmp_path

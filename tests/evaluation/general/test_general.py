@@ -16,6 +16,7 @@ from otr.evaluation.problems import main as make_problems
 from otr.evaluation.problems import problems
 from otr.evaluation.scorefile import Samples
 from otr.files import read_json, read_jsonl
+from otr.results import SamplingFile
 
 MICRO = config.experiment_file("micro")
 EXPERIMENT = config.load(MICRO)
@@ -28,7 +29,7 @@ def answered(rows: list[dict[str, Any]], texts: list[list[str]], finish: str = "
         for row, own in zip(rows, texts, strict=True)
         for number, text in enumerate(own)
     ]
-    return Samples({row["id"]: row for row in rows}, samples, {})
+    return Samples({row["id"]: row for row in rows}, samples, SamplingFile())
 
 
 def test_letters_are_matched_by_lm_eval(generated: Path) -> None:
@@ -43,11 +44,10 @@ def test_letters_are_matched_by_lm_eval(generated: Path) -> None:
     assert {line["how"] for line in lines} == {"anchor"}
     assert [line["reason"] for line in lines] == ["same", "different"] * 6
     found = figures(read, lines)
-    assert (found["score"], found["metric"], found["problems"], found["samples"]) == (
-        50.0, "exact match, mean of 2", 6, 12,
-    )  # fmt: skip
-    assert found["standard_error"] == 0
-    assert set(found["details"]["by_category"]) == {row["category"] for row in rows}
+    shares = found.shares
+    assert (shares["mean_at_k"], found.metric, shares["problems"], shares["k"]) == (50, "exact match, mean of 2", 6, 2)
+    assert shares["standard_error"] == 0
+    assert set(found.details["by_category"]) == {row["category"] for row in rows}
 
 
 def test_a_cut_completion_has_no_answer(generated: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_cut_completion_has_no_answer(generated: Path) -> None:
     lines = verdicts(benchmark, read, right)
     assert right == [False, False]
     assert {line["reason"] for line in lines} == {"truncated"}
-    assert figures(read, lines)["details"]["truncated"] == 100
+    assert figures(read, lines).details["truncated"] == 100
     assert completion_text(read.samples[0]) == ""
 
 
@@ -138,7 +138,7 @@ def test_harmonic_mean_and_mini_set() -> None:
     ]
     read = answered(rows, [["x"]] * 4)
     lines = [{"correct": c, "how": "anchor", "reason": "same"} for c in (True, False, False, False)]
-    details = figures(read, lines)["details"]
+    details = figures(read, lines).details
     assert details["by_category"] == {"a": 50.0, "b": 0.0}
     assert details["harmonic_mean"] == pytest.approx(2 / (1 / 51 + 1 / 1))
     assert (details["mini"], details["mini_problems"]) == (50.0, 2)
