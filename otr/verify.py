@@ -1,4 +1,5 @@
-"""Check a results tree: every digest, every score against its verdicts, every table against its scores.
+"""Check a results tree: every digest, every score against its verdicts; and what is made in seconds is made again and
+compared: generated rows, tables, the comparison, figure 2, the report.
 
     otr verify results/micro
 
@@ -10,12 +11,14 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from otr import config
 from otr.command.finished import check as check_finished
 from otr.errors import UserError
-from otr.files import Row, read_jsonl, read_record
+from otr.files import Row, read_jsonl, read_record, visible_files
 from otr.results import integrity
 
 RECORDS = {
@@ -60,14 +63,40 @@ def verify(folder: Path, experiment: config.Experiment | None) -> Checks:
             checks.run(check, folder, record)
     for record in sorted(folder.glob("eval/*/*/*/score.json")):
         checks.run(_score, record)
-    for kept in sorted(folder.glob("train/*/*/.finished/*/")):
+    for kept in sorted([*folder.glob("train/*/*/.finished/*/"), *folder.glob("eval/*/*/*/.finished/*/")]):
         checks.run(check_finished, kept, True)
     for kept in sorted(folder.glob("eval/*/*/.store/*/*.jsonl.gz")):
         checks.run(_readable, kept)
-    for table in experiment.tables if experiment is not None else ():
-        if (folder / "tables" / f"{table}.md").exists():
-            checks.run(_table, folder, experiment, table)
+    for report in sorted(folder.glob("data/*/overlap.json")):
+        checks.run(_overlap, folder, report)
+    for make, shown in _made_again(folder, experiment) if experiment is not None else ():
+        if shown.exists():
+            checks.run(_again, make, shown)
     return checks
+
+
+def _made_again(folder: Path, experiment: config.Experiment) -> Iterator[tuple[Callable[[Path], object], Path]]:
+    """What writes a file or folder of the tree elsewhere, and where it lies in the tree."""
+    from otr.figures import figure2
+    from otr.report.__main__ import write as write_report
+    from otr.tables import comparison, render
+    from otr.tables.table import experiment_table
+
+    results = folder.parent
+
+    def draw(table: str, out: Path) -> None:
+        render.write(experiment_table(experiment, table, results), out)
+
+    def generate(out: Path) -> None:
+        import_module(f"otr.data.{experiment.generator}.__main__").generate(experiment.seed, out / "generated")
+
+    yield generate, folder / "generated"
+    for table in experiment.tables:
+        yield partial(draw, table), folder / "tables" / f"{table}.md"
+    yield partial(comparison.write, experiment, results), folder / "tables" / "comparison.md"
+    if experiment.figure2 is not None:
+        yield partial(figure2.write, experiment, results), folder / "figures" / "figure2.png"
+    yield lambda out: write_report(experiment, results, out / "report.html"), folder / "report.html"
 
 
 def _record(names: list[str], path: Path) -> None:
@@ -131,16 +160,30 @@ def _readable(path: Path) -> None:
         pass
 
 
-def _table(folder: Path, experiment: config.Experiment, table: str) -> None:
-    """A table is what its scores give: it is drawn again, elsewhere."""
-    from otr.tables import render
-    from otr.tables.table import experiment_table
-
+def _again(make: Callable[[Path], object], shown: Path) -> None:
+    """Files that this code makes in seconds are what it makes of the tree now."""
     with tempfile.TemporaryDirectory() as again:
-        for drawn in render.write(experiment_table(experiment, table, folder.parent), Path(again)):
-            shown = folder / "tables" / drawn.name
-            if not shown.exists() or shown.read_bytes() != drawn.read_bytes():
-                raise UserError(f"{shown}: is not what its scores and this code give; delete it and run again")
+        make(Path(again))
+        for made in visible_files(Path(again)):
+            there = shown.parent / made.relative_to(again)
+            if not there.exists() or there.read_bytes() != made.read_bytes():
+                raise UserError(f"{there}: is not what this code makes of the results; delete it and run again")
+
+
+def _overlap(folder: Path, path: Path) -> None:
+    """overlap.md says what overlap.json holds, which is of the rows and problems that are in the tree now."""
+    from otr.data.overlap import markdown
+
+    report, rows = read_record(path), path.with_name("summary.json")
+    if rows.exists():
+        _same(path, "train_sha256", report, read_record(rows)["sha256"]["train.parquet"], rows)
+    for name, digest in report["problems_sha256"].items():
+        problems = folder / "problems" / name / "summary.json"
+        if problems.exists() and read_record(problems)["sha256"]["problems.jsonl"] != digest:
+            raise UserError(f"{path}: is not of the problems of {problems}; delete {path} and run again")
+    shown = path.with_suffix(".md")
+    if not shown.exists() or shown.read_text(encoding="utf-8") != markdown(report):
+        raise UserError(f"{shown}: is not what {path.name} says; delete both and run again")
 
 
 def _notes(folder: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ import gzip
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +16,14 @@ from checkouts import MICRO, ROOT
 
 from otr import config
 from otr.command.finished import Finished
+from otr.data.micro import __main__ as world
+from otr.data.overlap import main as write_overlap
 from otr.evaluation.shares import right_shares
+from otr.figures import figure2
 from otr.files import Row, read_record, write_jsonl, write_record
+from otr.report.__main__ import write as write_report
 from otr.results.integrity import hashes
-from otr.tables import render
+from otr.tables import comparison, render
 from otr.tables.table import experiment_table
 from otr.verify import main, verify
 
@@ -31,33 +35,62 @@ MODEL, RUN, BENCHMARK = (
 )
 DATASET = EXPERIMENT.training.dataset
 CELL = f"eval/{MODEL}/{RUN}/{BENCHMARK}"
+LENGTHS = {"minimum": 1, "median": 1, "maximum": 1, "total": 1, "edges": [1, 2], "histogram": [1]}
+COMPLETION = {"prompt": "1 + 1?", "completion": "2", "seed": 0, "finish": "stop", "tokens": 1}
+READ = {"gold": ["2"], "answer": "2", "how": "anchor", "reason": "same"}
 TRAINED = f"train/{MODEL}/{RUN}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_world() -> Iterator[None]:
+    """The generator writes as much as a test needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "DOCUMENTS", 50)
+        patch.setattr(world, "TUNING_ROWS", 50)
+        yield
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made.parent, tmp_path / "results", copy_function=shutil.copy)
+    return tmp_path / "results" / made.name
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One row, one training, one cell and its table, as the stages write them."""
-    folder = tmp_path / "results" / EXPERIMENT.name
+    folder = tmp_path_factory.mktemp("made") / "results" / EXPERIMENT.name
     data = folder / "data" / DATASET
     data.mkdir(parents=True)
     pd.DataFrame([{"id": 0, "problem": "1 + 1?", "response": "2", "tokens": 1}]).to_parquet(data / "train.parquet")
-    write_record(data / "summary.json", {"examples": 1} | hashes(data / "train.parquet"))
-    made = {run: _training(folder / "train" / MODEL / run) for run in ("base", RUN)}
-    base = {"base_sha256": made["base"]["sha256"]["checkpoint"]}
-    write_record(folder / TRAINED / "run.json", {"run": RUN} | base | made[RUN])
+    write_record(data / "summary.json", {"examples": 1, "response_tokens": LENGTHS} | hashes(data / "train.parquet"))
+    trained = {run: _training(folder / "train" / MODEL / run) for run in ("base", RUN)}
+    base = {"base_sha256": trained["base"]["sha256"]["checkpoint"]}
+    write_record(folder / TRAINED / "run.json", {"model": MODEL, "run": RUN} | base | trained[RUN])
     Finished(folder / TRAINED, ["checkpoint", "metrics.jsonl", "run.json"], {}, "train").keep()
     _problems(folder / "problems" / BENCHMARK)
-    _cell(folder / CELL, made[RUN]["sha256"]["checkpoint"])
+    _cell(folder / CELL, trained[RUN]["sha256"]["checkpoint"])
+    _overlap(folder)
+    world.generate(EXPERIMENT.seed, folder / "generated")
     render.write(experiment_table(EXPERIMENT, "table1", folder.parent), folder / "tables")
+    comparison.write(EXPERIMENT, folder.parent, folder / "tables")
+    figure2.write(EXPERIMENT, folder.parent, folder / "figures")
+    write_report(EXPERIMENT, folder.parent, folder / "report.html")
     return folder
+
+
+def _overlap(folder: Path) -> None:
+    places = ["--train", str(folder / "data" / DATASET / "train.parquet"), "--problems", str(folder / "problems")]
+    out = ["--benchmarks", BENCHMARK, "--out", str(folder / "data" / DATASET / "overlap.json")]
+    write_overlap(["--experiment", str(ROOT / MICRO), "--dataset", DATASET, *places, *out])
 
 
 def _training(folder: Path) -> Row:
     (folder / "checkpoint").mkdir(parents=True)
     (folder / "checkpoint" / "model.safetensors").write_bytes(bytes(range(200)))
-    write_jsonl(folder / "metrics.jsonl", [{"step": 1, "loss": 0.5}])
+    write_jsonl(folder / "metrics.jsonl", [{"step": 1, "loss": 0.5, "nll": 0.5, "gt_count": 200.0}])
     found = hashes(folder / "checkpoint", folder / "metrics.jsonl")
-    write_record(folder / "run.json", {"run": folder.name} | found)
+    write_record(folder / "run.json", {"model": MODEL, "run": folder.name} | found)
     return found
 
 
@@ -69,10 +102,10 @@ def _problems(folder: Path) -> None:
 
 def _cell(folder: Path, checkpoint: str) -> None:
     rows: list[Row] = [{"problem": str(n), "sample": 0} for n in range(4)]
-    write_jsonl(folder / "samples.jsonl.gz", [row | {"completion": "2"} for row in rows])
+    write_jsonl(folder / "samples.jsonl.gz", [row | COMPLETION for row in rows])
     samples = hashes(folder / "samples.jsonl.gz")
     write_record(folder / "sampling.json", {"checkpoint_sha256": checkpoint} | samples)
-    write_jsonl(folder / "verdicts.jsonl.gz", [row | {"correct": n == 1} for n, row in enumerate(rows)])
+    write_jsonl(folder / "verdicts.jsonl.gz", [row | {"correct": n == 1} | READ for n, row in enumerate(rows)])
     shares = right_shares([[n == 1] for n in range(4)])
     figures = {"score": shares["mean_at_k"], "standard_error": shares["standard_error"], "problems": 4, "samples": 4}
     names = {"experiment": EXPERIMENT.name, "model": MODEL, "run": RUN, "benchmark": BENCHMARK}
@@ -114,7 +147,7 @@ def better_verdicts(path: Path) -> None:
 
 def swap(path: Path) -> None:
     """A whole file of another run, with its own record."""
-    write_record(path, read_record(path) | {"run": "base", "checkpoint_sha256": "0" * 64})
+    write_record(path, read_record(path) | {"run": "base", "checkpoint_sha256": "0" * 64, "train_sha256": ""})
 
 
 def edit_table(path: Path) -> None:
@@ -141,9 +174,17 @@ FAULTS: dict[tuple[str, str], tuple[str, Callable[[Path], None], str]] = {
     ("score.json", "edited"): (f"{CELL}/score.json", raise_score, "score.json: was edited or damaged"),
     ("score.json", "forged"): (f"{CELL}/score.json", forge_score, "score is 75.0, its verdicts give 25.0"),
     ("score.json", "of another run"): (f"{CELL}/score.json", swap, f"is the score of {MODEL}/base/{BENCHMARK}"),
-    ("table", "edited"): ("tables/table1.md", edit_table, "table1.md: is not what its scores and this code give"),
+    ("table", "edited"): ("tables/table1.md", edit_table, "table1.md: is not what this code makes of the results"),
+    ("comparison", "edited"): ("tables/comparison.md", edit_table, "comparison.md: is not what this code makes"),
+    ("figure 2", "changed byte"): ("figures/figure2.svg", flip, "figure2.svg: is not what this code makes"),
+    ("report.html", "changed byte"): ("report.html", flip, "report.html: is not what this code makes"),
+    ("overlap.md", "edited"): (f"data/{DATASET}/overlap.md", edit_table, "overlap.md: is not what overlap.json says"),
+    ("overlap.json", "of other rows"): (f"data/{DATASET}/overlap.json", swap, "train_sha256 is not that of"),
+    ("generated rows", "changed byte"): ("generated/tuning.jsonl", flip, "tuning.jsonl: is not what this code makes"),
 }  # fmt: skip
 """(kind of file, fault) -> the file, what is done to it, a part of the finding."""
+DRAWN = {"table", "comparison", "figure 2", "report.html", "generated rows"}
+"""What is made again and compared, which takes a second or two; the other faults are found without."""
 
 
 def test_an_undamaged_tree_holds(tree: Path) -> None:
@@ -156,7 +197,7 @@ def test_an_undamaged_tree_holds(tree: Path) -> None:
 def test_damage_is_found(tree: Path, fault: tuple[str, str]) -> None:
     place, damage, expected = FAULTS[fault]
     damage(tree / place)
-    found = verify(tree, EXPERIMENT).found
+    found = verify(tree, EXPERIMENT if fault[0] in DRAWN else None).found
     assert any(expected in line for line in found), found
     assert all("\n" not in line and str(tree.parent) in line for line in found)
     assert any(re.search(r"delete|run again", line) for line in found)
@@ -164,11 +205,11 @@ def test_damage_is_found(tree: Path, fault: tuple[str, str]) -> None:
 
 def test_a_time_that_was_set_back_hides_nothing(tree: Path) -> None:
     path = tree / TRAINED / "checkpoint" / "model.safetensors"
-    assert verify(tree, EXPERIMENT).found == []
+    assert verify(tree, None).found == []
     times = path.stat()
     flip(path)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert verify(tree, EXPERIMENT).found
+    assert verify(tree, None).found
 
 
 def test_the_command_says_what_was_checked(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from otr.command.stage import Stage
 from otr.errors import UserError
-from otr.files import Row, read_jsonl, write_record, write_text
+from otr.files import Row, read_jsonl, sha256, write_record, write_text
 from otr.results.integrity import checked
 
 N = 13
@@ -303,9 +303,12 @@ def main(arguments: list[str] | None = None) -> None:
         _check("--dataset", options.dataset, list(experiment.datasets))
         for name in names:
             _check("--benchmarks", name, list(experiment.benchmarks))
-        problems = {name: list(read_jsonl(checked(options.problems / name / "problems.jsonl"))) for name in names}
+        files = {name: options.problems / name / "problems.jsonl" for name in names}
+        problems = {name: list(read_jsonl(checked(file))) for name, file in files.items()}
         found = overlap(training_rows(checked(options.train)), problems)
         report: dict[str, Any] = {"experiment": experiment.name, "dataset": options.dataset} | found
+        report["train_sha256"] = sha256(options.train)
+        report["problems_sha256"] = {name: sha256(file) for name, file in files.items()}
         for name, part in report["benchmarks"].items():
             report["benchmarks"][name] = {"label": experiment.benchmarks[name].label} | part
         write_record(options.out, report)

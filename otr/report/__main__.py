@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from otr.command.stage import Stage
+from otr.config import Experiment
 from otr.files import replacing, write_text
 from otr.report.page import render
 
@@ -19,11 +20,17 @@ def main(arguments: list[str] | None = None) -> None:
     stage.add("--results", type=Path, default=Path("results"), help="folder of all results (default: results)")
     stage.add("--out", type=Path, required=True, help="the HTML file to write")
     with stage.run(arguments) as (experiment, options):
-        text, pages = render(experiment, options.results)
-        count = _write_pages(pages, options.out.with_suffix(""))
-        write_text(options.out, text)
+        count = write(experiment, options.results, options.out)
         beside = f", and {count} pages of completions beside it" if count else ""
-        stage.done(f"{options.out}: {len(text.encode()) / 1e6:.1f} MB{beside}")
+        stage.done(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB{beside}")
+
+
+def write(experiment: Experiment, results: Path, out: Path) -> int:
+    """Write the report, and its pages of completions into the folder of its name; their number."""
+    text, pages = render(experiment, results)
+    count = _write_pages(pages, out.with_suffix(""))
+    write_text(out, text)
+    return count
 
 
 def _write_pages(pages: Iterable[tuple[str, str]], folder: Path) -> int:

@@ -17,7 +17,6 @@ from otr.command.stage import Command, Stage
 from otr.errors import UserError
 from otr.files import write_text
 from otr.tables import audit, comparison, render
-from otr.tables.accuracies import Group, Training, read_trainings
 from otr.tables.table import experiment_table
 
 
@@ -48,15 +47,7 @@ def _compare(arguments: list[str]) -> None:
     stage = Stage("otr table comparison", "Ours beside the published tables.")
     _add_folders(stage)
     with stage.run(arguments) as (experiment, options):
-        tables = [experiment_table(experiment, name, options.results) for name in experiment.tables]
-        trainings: dict[Group, list[Training]] = {}
-        for layout in experiment.tables.values():
-            trainings |= read_trainings(options.results, experiment.name, layout, experiment.runs)
-        rows = comparison.trained(experiment)
-        cells = comparison.compare(tables, rows)
-        text = comparison.markdown(experiment.name, tables, cells, trainings, rows)
-        write_text(options.out / "comparison.md", text)
-        write_text(options.out / "comparison.csv", comparison.comma_separated(cells))
+        cells = comparison.write(experiment, options.results, options.out)
         stage.done(f"{options.out}/comparison.md: {sum(cell.difference is not None for cell in cells)} cells compared")
 
 

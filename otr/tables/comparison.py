@@ -17,16 +17,18 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 from otr.config import BASE_RUN, Experiment
+from otr.files import write_text
 from otr.loss.objective import FORMULAS
 from otr.tables import paper
-from otr.tables.accuracies import Group, Training
+from otr.tables.accuracies import Group, Training, read_trainings
 from otr.tables.paired import compare as compare_pairs
 from otr.tables.paper import Trained
 from otr.tables.render import aligned
 from otr.tables.scores import Score, two_decimals
-from otr.tables.table import Column, Table
+from otr.tables.table import Column, Table, experiment_table
 
 CSV_COLUMNS = (
     "table", "model", "method", "group", "benchmark", "ours", "ours_rounded", "standard_error", "published",
@@ -78,6 +80,19 @@ class Comparison:
     @property
     def problems_published(self) -> int | None:
         return None if self.is_average or self.published is None else paper.PROBLEMS[self.benchmark]
+
+
+def write(experiment: Experiment, results: Path, out: Path) -> list[Comparison]:
+    """Write comparison.md and comparison.csv of all tables of the experiment into `out`; returns their cells."""
+    tables = [experiment_table(experiment, name, results) for name in experiment.tables]
+    trainings: dict[Group, list[Training]] = {}
+    for layout in experiment.tables.values():
+        trainings |= read_trainings(results, experiment.name, layout, experiment.runs)
+    rows = trained(experiment)
+    cells = compare(tables, rows)
+    write_text(out / "comparison.md", markdown(experiment.name, tables, cells, trainings, rows))
+    write_text(out / "comparison.csv", comma_separated(cells))
+    return cells
 
 
 def compare(tables: Iterable[Table], rows: Rows) -> list[Comparison]:
