@@ -57,11 +57,13 @@ def duration(seconds: float) -> str:
 class Progress:
     """How far a stage is: with Progress("train large otr", total=256, unit="steps") as progress: progress.update()"""
 
-    def __init__(self, title: str, total: int | None, unit: str, done: int = 0) -> None:
-        """total: None where nobody knows it beforehand."""
+    def __init__(self, title: str, total: int | None, unit: str, done: int = 0, estimate_from: float = 0.0) -> None:
+        """total: None where nobody knows it beforehand. estimate_from: share that must be done before a line says how
+        long the rest takes, for units that are worked on side by side and so end late."""
         self._title, self._total, self._unit = title, total, unit
         self._first = self._done = done
         self._note = ""
+        self._estimate_from = estimate_from
         self._started = self._shown = time.monotonic()
         self._bar = (
             tqdm(total=total, initial=done, desc=title, unit=unit.rstrip("s"), dynamic_ncols=True, mininterval=1)
@@ -84,9 +86,9 @@ class Progress:
         if self._total is None:
             return f"{self._title}: {self._done:,} {self._unit}"
         seconds = (time.monotonic() - self._started) / max(1, self._done - self._first) * (self._total - self._done)
-        left = f"{duration(seconds)} left"
-        parts = [f"{self._done} of {self._total} {self._unit}", *([self._note] if self._note else []), left]
-        return f"{self._title}: {', '.join(parts)}"
+        left = f"{duration(seconds)} left" if self._done >= self._estimate_from * self._total else ""
+        parts = [f"{self._done} of {self._total} {self._unit}", self._note, left]
+        return f"{self._title}: {', '.join(filter(None, parts))}"
 
     def __enter__(self) -> Self:
         return self
