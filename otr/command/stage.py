@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from otr import config
 from otr.command import progress
@@ -48,7 +47,7 @@ class Command:
         self.add = self._parser.add_argument
 
     @contextmanager
-    def work(self, arguments: list[str] | None) -> Iterator[Any]:
+    def work(self, arguments: list[str] | None) -> Iterator[argparse.Namespace]:
         options = self._parser.parse_args(arguments)
         _close_stdin()
         provenance()  # of the code as it is now: a commit made while the stage runs is not what ran
@@ -109,7 +108,7 @@ class Stage(Command):
         self.add("--generated", type=Path, nargs="?", default=Path("generated"), help="folder of the generator's files")
 
     @contextmanager
-    def run(self, arguments: list[str] | None) -> Iterator[tuple[config.Experiment, Any]]:
+    def run(self, arguments: list[str] | None) -> Iterator[tuple[config.Experiment, argparse.Namespace]]:
         with self.work(arguments) as options:
             yield config.load(options.experiment), options
 

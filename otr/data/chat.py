@@ -16,13 +16,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import TemplateError
 
 from otr.errors import UserError
 from otr.loss.objective import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _USUAL_ENDS = {"<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "<|eot_id|>", "</s>"}
 _PROBLEM = "otr-probe-problem"
@@ -47,14 +51,14 @@ class Tokens:
         return [IGNORED] * (self.prompt - 1) + self.ids[self.prompt :] + [IGNORED]
 
 
-def load_tokenizer(folder: Any) -> Any:
+def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
     """A checkpoint's tokenizer. The folder's own code is never run."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
-def text_ids(tokenizer: Any, text: str, add_special_tokens: bool = False) -> list[int]:
+def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str, add_special_tokens: bool = False) -> list[int]:
     """Token ids of a text from a data set. What looks like a special token in it is text: an "<|im_end|>" in a row must
     not end a turn. add_special_tokens: whether the tokenizer may put its begin-of-text in front."""
     found = tokenizer(text, add_special_tokens=add_special_tokens, split_special_tokens=True)
@@ -65,7 +69,7 @@ class Chat:
     """A tokenizer's chat template. UserError when it has none, or one that this project cannot train on: it must keep
     the problem and the response, end open for the response, and come to an end."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         if not tokenizer.chat_template:
             raise UserError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use a model that has one")
         self._tokenizer = tokenizer

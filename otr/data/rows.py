@@ -37,7 +37,7 @@ def text(row: Row, path: str) -> str:
     return as_text(column(row, path), f"column '{path}'")
 
 
-def as_text(value: Any, where: str) -> str:
+def as_text(value: object, where: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise UserError(f"{where} is empty")
     if isinstance(value, int | float) and not isinstance(value, bool):

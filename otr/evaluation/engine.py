@@ -14,11 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from otr.data.chat import load_tokenizer
 from otr.errors import UserError
 from otr.evaluation.protocols import Decoding
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ WORKING_BYTES = 4e9
 """Of a GPU's memory for activations, graphs and the CUDA context."""
 
 
-def cache_bytes(config: Any, dtype: str) -> float:
+def cache_bytes(config: "PretrainedConfig", dtype: str) -> float:
     """Keys and values of one token; config: a model's Hugging Face configuration."""
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     size = 2 if dtype == "bfloat16" else 4

@@ -14,11 +14,14 @@ tuned: the chat template that training used (otr/data/chat.py), 0-shot.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from otr.config import Benchmark, Protocol
 from otr.data.chat import Chat, text_ids
 from otr.files import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _NEXT_QUESTION = ("Question:",)
 _AFTER_FUNCTION = ("\nif __name__", "\nprint(", "\nassert", "\n```")
@@ -54,7 +57,9 @@ class Prompt:
 class Asker:
     """Makes the prompts of one protocol with one tokenizer."""
 
-    def __init__(self, protocol: Protocol, tokenizer: Any, stop_ids: int | list[int] | None = None) -> None:
+    def __init__(
+        self, protocol: Protocol, tokenizer: "PreTrainedTokenizerBase", stop_ids: int | list[int] | None = None
+    ) -> None:
         """stop_ids: the `eos_token_id` of the checkpoint's generation_config.json, which a completion also ends at."""
         self._protocol = protocol
         self._tokenizer = tokenizer

@@ -22,7 +22,7 @@ c_i / k, n the number of problems:
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from otr.evaluation.intervals import clustered
 
@@ -64,7 +64,7 @@ def right_shares(right: Sequence[Sequence[bool]]) -> Shares:
     }
 
 
-def check_lengths(by_problem: Sequence[Sequence[Any]], k: int, name: str) -> None:
+def check_lengths(by_problem: Sequence[Sequence[object]], k: int, name: str) -> None:
     if k < 1 or not by_problem:
         raise ValueError(f"a score needs a problem and k of at least 1, found {len(by_problem)} problems and k = {k}")
     for number, items in enumerate(by_problem):

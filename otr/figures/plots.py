@@ -1,9 +1,9 @@
 """Pictures from JSON files: training curves, length histograms. Never imports torch, vllm or transformers."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
@@ -19,7 +19,7 @@ METHOD_COLOURS = (
 and Ito's colours, told apart with any colour vision, without yellow, which is too pale on white; then further ones."""
 
 
-def save(figure: Any, target: Path, dpi: int = 120) -> None:
+def save(figure: Figure, target: Path, dpi: int = 120) -> None:
     """Write a .png or .svg. Same data, same bytes: no date, no software version in the file, fixed ids."""
     kind = target.suffix[1:]
     unstated = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}

@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from otr.data.chat import Chat
 from otr.errors import UserError, first_line
 from otr.files import replacing
 
 
-def export(folder: Path, model: Any, tokenizer: Any, precision: str, writes: bool = True) -> None:
+def export(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, precision: str, writes: bool = True
+) -> None:
     """Write the final checkpoint, its weights rounded to `precision` (the name of a torch type), with a
     generation_config that holds the stop tokens and nothing that would change sampling behind a reader's back.
     Every rank of a sharded model calls it and gives its shards; the first one writes. UserError when it cannot be

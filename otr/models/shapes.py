@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from otr.config import Model
 from otr.config.pretraining import PretrainSettings
@@ -23,7 +23,7 @@ from otr.resources import RESOURCES
 TABLE = RESOURCES / "model_shapes.json"
 
 
-def shape(model: Model, models: Path, checkpoint: Path) -> Any:
+def shape(model: Model, models: Path, checkpoint: Path) -> PreTrainedModel:
     """A Hugging Face causal language model on the meta device. UserError when nothing says its shape.
 
     models: the folder that relative model paths are looked up in; checkpoint: where the workflow puts its base.

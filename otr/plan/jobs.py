@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otr.config import BASE_RUN, Benchmark, Cell, Dataset, Experiment, Training
 from otr.data.sources import Folders, load_rows
@@ -18,6 +18,9 @@ from otr.machine.precision import computed_in
 from otr.plan.hardware import DISK_BYTES_A_SECOND, Hardware
 from otr.results import Paths, RunFile, SamplingFile
 from otr.tables import paper
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 STARTUP = 60.0
 """Seconds until a training job or a sampling engine works."""
@@ -417,7 +420,7 @@ class Plan:
     def startup(self) -> float:
         return STARTUP if self.hardware.is_gpu else STARTUP / 4
 
-    def shape(self, model: str) -> Any:
+    def shape(self, model: str) -> "PreTrainedModel":
         if model not in self._shapes:
             from otr.models.shapes import shape
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from otr.command.progress import duration
 
@@ -41,20 +40,21 @@ def grid(name: str, headers: str, rows: Sequence[Line], note: str = "") -> Grid:
     return Grid(name, [t.removesuffix("#").strip() for t in titles], [t.endswith("#") for t in titles], cells, note)
 
 
-def figure(value: Any, pattern: str = ",.2f", unit: str = "") -> Value:
+def figure(value: object, pattern: str = ",.2f", unit: str = "") -> Value:
     """A number formatted; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Value(MISSING)
     return Value(f"{value:{pattern}}{unit}", float(value))
 
 
-def percent(value: Any) -> Value:
+def percent(value: object) -> Value:
     """A percentage, tinted by its size."""
     shown = figure(value, ".1f")
     return Value(shown.text, shown.order, shown.order)
 
 
-def time(seconds: Any) -> Value:
+def time(seconds: object) -> Value:
     """Seconds as 24 s, 6.2 min or 1.4 h; a dash where there is no number."""
-    known = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return Value(duration(seconds), float(seconds)) if known else Value(MISSING)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return Value(MISSING)
+    return Value(duration(seconds), float(seconds))

@@ -27,6 +27,7 @@ from otr.report import charts, evidence
 from otr.report.grid import MISSING, Grid, Line, figure, grid, percent, time
 from otr.results import SamplingFile, Tree
 from otr.tables import answer
+from otr.tables.marks import Entry
 from otr.tables.render import groups
 from otr.tables.scores import Score, read_scores
 from otr.tables.table import Table, experiment_table
@@ -113,7 +114,7 @@ class Group:
         return len(self.claims)
 
 
-def json_block(value: Any) -> Markup:
+def json_block(value: object) -> Markup:
     """JSON that may stand inside a script element: no character of it can end the element or open a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
@@ -296,7 +297,7 @@ class Page:
         """*word* at the start in bold."""
         return Markup(re.sub(r"^\*(.+?)\*", r"<b>\1</b>", str(escape(sentence))))
 
-    def hint(self, cell: Any) -> str:
+    def hint(self, cell: Entry) -> str:
         """What a pointer over a table's cell shows."""
         if cell.score is None:
             return "not scored yet"

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PretrainedConfig
 
 PACKED = "otr-packed"
 
@@ -70,7 +70,7 @@ def _repeat(states: Tensor, heads: int) -> Tensor:
     return states[:, :, None].expand(batch, groups, heads // groups, tokens, size).reshape(batch, heads, tokens, size)
 
 
-def attends_fully(config: Any) -> bool:
+def attends_fully(config: PretrainedConfig) -> bool:
     """Whether every layer sees all earlier tokens of its sequence, as packed attention does."""
     kinds = getattr(config, "layer_types", None)
     if kinds is None:

@@ -8,10 +8,13 @@ with is not. The parts that are not alive at the same time are not added up: the
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otr.config import Training
 from otr.loss.head import LOGITS_BUDGET
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SPARE = 6e9
 """Bytes of a GPU that a layout leaves free: what the allocator loses between blocks, and what no formula here holds."""
@@ -59,7 +62,7 @@ class Memory:
         return f"{self.total / 1e9:.2g} GB a rank ({parts})"
 
 
-def choose_layout(model: Any, recipe: Training, ranks: int, gpu: bool, capacity: float | None) -> Layout:
+def choose_layout(model: "PreTrainedModel", recipe: Training, ranks: int, gpu: bool, capacity: float | None) -> Layout:
     """The fastest layout that leaves SPARE of `capacity` bytes a GPU free, or, if none does, the smallest one.
 
     Several ranks are sharded over. A lone GPU keeps bfloat16 copies where they fit, and is a group of one where they do
@@ -85,7 +88,7 @@ def choose_layout(model: Any, recipe: Training, ranks: int, gpu: bool, capacity:
     return small
 
 
-def expected_memory(model: Any, recipe: Training, ranks: int, layout: Layout, gpu: bool = True) -> Memory:
+def expected_memory(model: "PreTrainedModel", recipe: Training, ranks: int, layout: Layout, gpu: bool = True) -> Memory:
     """Of a Hugging Face causal language model with gated feed-forward layers, at a full micro-batch.
 
     Three moments are looked at. While the head runs, its group is gathered and its gradient is whole. Then, sharded,
@@ -145,7 +148,7 @@ def _kept_of_layer(model: Any, recipe: Training, layout: Layout) -> float:
     return float(_tokens(model, recipe) * size * width)
 
 
-def training_flops(model: Any, lengths: list[int]) -> float:
+def training_flops(model: "PreTrainedModel", lengths: list[int]) -> float:
     """Floating-point operations of a forward and backward pass over sequences of these lengths: 6 a parameter and token
     (the embedding's look-up is free, the head's product is not), and causal attention's 6 x layers x width x length^2.
     Recomputed activations do not count, as is usual for model FLOPs utilisation."""

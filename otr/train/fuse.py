@@ -8,15 +8,13 @@ number of tokens is a variable of it, so that micro-batches of any size run what
 kernel of its own already, is called from the compiled code as it is.
 """
 
-from typing import Any
-
 import torch
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
 from otr.train.attention import PACKED, packed_attention
 
 
-def fuse(model: Any) -> None:
+def fuse(model: PreTrainedModel) -> None:
     """Compile every layer and the last norm of `model` (transformers, decoder alone) when they first run."""
     # How the tokens are split into sequences differs in every micro-batch: the compiler must not look at it.
     AttentionInterface.register(PACKED, torch.compiler.disable(packed_attention))  # type: ignore[no-untyped-call]

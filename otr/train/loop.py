@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,9 @@ from otr.train.metrics import MetricsFile
 from otr.train.pack import MicroBatch, pack
 from otr.train.parallel import Ranks
 from otr.train.trackers import Log
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 CHECKPOINT_SHARE = 0.02
 """Of the time that resumable checkpoints may take: where writing one takes long, fewer are written."""
@@ -82,7 +85,7 @@ class Policy(nn.Module):
     The loss head takes the place of the model's own, whose weight it holds: the names of all weights stay.
     """
 
-    def __init__(self, model: Any, head: OTRHead) -> None:
+    def __init__(self, model: "PreTrainedModel", head: OTRHead) -> None:
         super().__init__()
         model.set_output_embeddings(head)
         self.model = model
@@ -113,7 +116,13 @@ class Trainer:
     """Trains `model` (a Hugging Face causal language model with float32 weights) in place, with its peers if any."""
 
     def __init__(
-        self, model: Any, objective: Objective, recipe: Training, seed: int, ranks: Ranks, layout: Layout | None = None
+        self,
+        model: "PreTrainedModel",
+        objective: Objective,
+        recipe: Training,
+        seed: int,
+        ranks: Ranks,
+        layout: Layout | None = None,
     ) -> None:
         wrong = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
         if wrong:

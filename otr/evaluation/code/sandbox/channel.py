@@ -19,7 +19,7 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def send(self, message: Any) -> None:
+    def send(self, message: object) -> None:
         """TooLarge before anything is sent; OSError when the other end is gone."""
         body = json.dumps(message).encode()
         if len(body) > LARGEST:
