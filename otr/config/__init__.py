@@ -11,6 +11,7 @@ from otr.config.blocks import (
     FewShot,
     Figure2,
     Gold,
+    GoldStyle,
     Lengths,
     Method,
     Model,
@@ -26,6 +27,6 @@ from otr.config.reading import EXPERIMENTS, experiment_file, load, machine
 __all__ = [
     "BASE_RUN", "BASE_TUNED_RUN", "CODE_SCORERS", "EXPERIMENTS", "GENERAL_SCORERS", "KINDS", "MEMORY_AND_SPEED",
     "Benchmark", "Block", "Cell", "Dataset",
-    "Experiment", "FewShot", "Figure2", "Gold", "Lengths", "Machine", "Method", "Model", "Protocol",
+    "Experiment", "FewShot", "Figure2", "Gold", "GoldStyle", "Lengths", "Machine", "Method", "Model", "Protocol",
     "Protocols", "Scorer", "Source", "Training", "experiment_file", "load", "machine", "sources",
 ]  # fmt: skip

@@ -247,12 +247,15 @@ class FewShot(Block):
     """Worked examples in a prompt: the first so many of the source."""
 
 
+GoldStyle = Literal["plain", "after-hashes", "boxed", "list"]
+
+
 class Gold(Block):
     """How a row's right answer is read (math: otr/evaluation/math/gold.py; choice: its letter; bbeh: its text)."""
 
     column: str
     """Column of the right answer."""
-    style: Literal["plain", "after-hashes", "boxed", "list"] = "plain"
+    style: GoldStyle = "plain"
     """How it is written there: by itself, after `####`, in a \\boxed{}, or as a list of answers."""
 
 

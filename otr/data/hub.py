@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from otr.config import Source
-from otr.errors import TemporaryError, UserError
+from otr.errors import TemporaryError, UserError, first_line
 from otr.files import read_json, write_json
 
 _GATED = "is gated; accept its terms on its page and log in (hf auth login, or HF_TOKEN)"
@@ -142,8 +142,8 @@ def explained(kind: str, repository: str, revision: str | None) -> Iterator[None
             reason = f"the hub refuses it (status {status}); check its name and revision, {local}"
         else:
             kind_of_error = TemporaryError
-            first = (str(causes[-1]).splitlines() or [""])[0] or type(causes[-1]).__name__
-            reason = f"the hub cannot be reached or broke off ({first}); run again when it can, which goes on, {local}"
+            reason = f"the hub cannot be reached or broke off ({first_line(causes[-1])}); run again when it can, "
+            reason += f"which goes on, {local}"
         raise kind_of_error(f"{name}: {reason}") from None
 
 

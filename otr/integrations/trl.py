@@ -29,10 +29,9 @@ from trl import SFTTrainer
 from otr.errors import UserError
 from otr.loss import Objective, OTRHead
 from otr.loss.draws import token_keys
-from otr.loss.head import LOGITS_BUDGET
+from otr.loss.head import LOGITS_BUDGET, PER_TOKEN
 from otr.loss.objective import Formula, ObjectiveName, as_objective
 
-_PER_TOKEN = ("nll", "gt_probability", "gt_count", "entropy", "beta_share")
 # A model that changes its logits after the head; the fused head would train another model than the one saved.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 
@@ -87,7 +86,7 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
             if "attention_mask" in inputs
             else inputs["input_ids"].new_tensor(inputs["input_ids"].numel())
         )
-        local = torch.stack([out["tokens"], *(out[name] for name in _PER_TOKEN), seen.double()])
+        local = torch.stack([out["tokens"], *(out[name] for name in PER_TOKEN), seen.double()])
         *sums, count = self.accelerator.gather(local[None]).sum(0).tolist()
         self._sums = sums if self._sums is None else [old + new for old, new in zip(self._sums, sums, strict=True)]
         self._total_train_tokens += int(count)
@@ -97,7 +96,7 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
         """Adds means over the tokens since the last log, not of the micro-batches' means."""
         if self._sums is not None and self.model.training:
             tokens, *sums = self._sums
-            logs = logs | {name: value / max(tokens, 1) for name, value in zip(_PER_TOKEN, sums, strict=True)}
+            logs = logs | {name: value / max(tokens, 1) for name, value in zip(PER_TOKEN, sums, strict=True)}
             self._sums = None
         super().log(logs, *args, **kwargs)
 

@@ -58,6 +58,10 @@ class HeadOutput:
         raise_if_broken(self.broken.tolist())
 
 
+PER_TOKEN = ("nll", "gt_probability", "gt_count", "entropy", "beta_share")
+"""The fields of HeadOutput that are logged as means over the trained tokens."""
+
+
 def raise_if_broken(broken: list[float]) -> None:
     """`HeadOutput.broken` read out, for who gathers those of many calls and looks once. FloatingPointError as there."""
     rows, example, position = (int(number) for number in broken)

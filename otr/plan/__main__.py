@@ -26,7 +26,7 @@ from pathlib import Path
 from otr.command.stage import Stage
 from otr.config import Machine
 from otr.data.sources import Folders
-from otr.plan.hardware import KNOWN, Hardware
+from otr.machine.hardware import KNOWN, Hardware
 from otr.plan.jobs import Plan
 from otr.plan.requests import Requests, profile_block
 from otr.plan.text import report, totals

@@ -14,8 +14,8 @@ from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
 from otr.evaluation.engine import SEQUENCES, WORKING_BYTES, cache_bytes, sequences
 from otr.files import Row
+from otr.machine.hardware import DISK_BYTES_A_SECOND, Hardware
 from otr.machine.precision import computed_in
-from otr.plan.hardware import DISK_BYTES_A_SECOND, Hardware
 from otr.results import Paths, RunFile, SamplingFile
 from otr.tables import paper
 

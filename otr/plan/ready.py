@@ -27,7 +27,7 @@ from otr.errors import UserError
 from otr.evaluation.protocols import Asker
 from otr.evaluation.sample import check_context
 from otr.files import Row, read_json, read_jsonl, read_record, write_json
-from otr.plan.hardware import Hardware
+from otr.machine.hardware import Hardware
 from otr.plan.jobs import Plan
 
 PROTOCOLS = {"base": BASE_RUN, "tuned": BASE_TUNED_RUN}

@@ -74,7 +74,7 @@ class Requests:
     def _hours(self) -> Mapping[tuple[str, str], float]:
         """By stage and name of the plan's jobs; nothing where a model's shape is not known yet."""
         from otr.data.sources import Folders
-        from otr.plan.hardware import Hardware
+        from otr.machine.hardware import Hardware
         from otr.plan.jobs import Plan
 
         folders = Folders(Path(self._machine.data), self._results / self._experiment.name / "generated")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from otr.config import BASE_TUNED_RUN
-from otr.plan.hardware import BANDWIDTH_SHARE, DISK_BYTES_A_SECOND
+from otr.machine.hardware import BANDWIDTH_SHARE, DISK_BYTES_A_SECOND
 from otr.plan.jobs import (
     CHECKPOINT_SHARE,
     DEMONSTRATION,

@@ -31,7 +31,7 @@ from otr.data.chat import Chat, Tokens
 from otr.errors import UserError
 from otr.files import Row
 from otr.loss import HeadOutput, Objective, OTRHead
-from otr.loss.head import raise_if_broken
+from otr.loss.head import PER_TOKEN, raise_if_broken
 from otr.train import checkpoint, parallel, schedule
 from otr.train.attention import PACKED, attends_fully
 from otr.train.copies import Copies
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SHARE = 0.02
 """Of the time that resumable checkpoints may take: where writing one takes long, fewer are written."""
-_PER_TOKEN = ("nll", "gt_probability", "gt_count", "entropy", "beta_share")
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class Trainer:
 
     def gradient(self, number: int, sequences: list[Example], batches: list[MicroBatch] | None = None) -> Row:
         """Put the step's gradient into the parameters; returns its loss and statistics, the same on every rank."""
-        ranks, summed = self.ranks, 2 + len(_PER_TOKEN)
+        ranks, summed = self.ranks, 2 + len(PER_TOKEN)
         # Sums over the micro-batches, then one row a rank: its rows of logits that are not finite.
         found = torch.zeros(summed + 3 * ranks.count, dtype=torch.float64, device=ranks.device)
         broken = found[summed:].view(ranks.count, 3)[ranks.rank]
@@ -188,7 +187,7 @@ class Trainer:
             raise_if_broken(values[start : start + 3])
         return {
             "loss": loss,
-            **{name: value / tokens for name, value in zip(_PER_TOKEN, statistics, strict=True)},
+            **{name: value / tokens for name, value in zip(PER_TOKEN, statistics, strict=True)},
             "trained_tokens": int(tokens),
             "tokens": sum(len(example.tokens.ids) for example in sequences),
             "sequences": len(sequences),
@@ -207,7 +206,7 @@ class Trainer:
 
     @staticmethod
     def _sums(output: HeadOutput) -> Tensor:
-        columns = [output.loss.detach().double(), output.tokens, *(getattr(output, name) for name in _PER_TOKEN)]
+        columns = [output.loss.detach().double(), output.tokens, *(getattr(output, name) for name in PER_TOKEN)]
         return torch.stack(columns)
 
 

@@ -18,9 +18,9 @@ from otr.config.pretraining import PretrainSettings
 from otr.data.sources import Folders
 from otr.errors import UserError
 from otr.files import read_json, write_json, write_jsonl
+from otr.machine.hardware import BANDWIDTH_SHARE, KNOWN, MFU, Hardware
 from otr.models.shapes import TABLE, shape
 from otr.plan.__main__ import main
-from otr.plan.hardware import BANDWIDTH_SHARE, KNOWN, MFU, Hardware
 from otr.plan.jobs import Plan
 from otr.plan.text import finished, report, totals
 

@@ -8,7 +8,7 @@ import pytest
 from otr import config
 from otr.data.sources import Folders
 from otr.files import read_json, write_json, write_jsonl, write_record
-from otr.plan.hardware import Hardware
+from otr.machine.hardware import Hardware
 from otr.plan.jobs import Plan
 from otr.plan.ready import disk, main
 

@@ -85,7 +85,7 @@ def test_sigterm_of_a_scheduler_is_noted_beside_the_log_until_a_job_ends_well(tm
 
 def test_the_profile_s_block_names_the_rules_of_the_workflow(tmp_path: Path) -> None:
     from otr.data.sources import Folders
-    from otr.plan.hardware import Hardware
+    from otr.machine.hardware import Hardware
 
     plan = Plan(PAPER, Hardware.named("h100"), tmp_path, Folders(tmp_path, tmp_path), tmp_path)
     block = yaml.safe_load(profile_block(requests(tmp_path), PAPER, plan.jobs))["set-resources"]

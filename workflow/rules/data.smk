@@ -15,7 +15,7 @@ rule generate:
     message:
         "generating documents, problems and worked solutions"
     shell:
-        "python -m otr.data.{params.generator} --seed {params.seed} --out {output} 2> {log}"
+        "python -m otr.data.{params.generator} --seed {params.seed} --out {output} --log {log}"
 
 
 rule subset:

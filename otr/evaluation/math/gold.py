@@ -18,15 +18,16 @@ Styles:
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
+from otr.config import GoldStyle
 from otr.errors import UserError
 from otr.evaluation.math.answers import last_box
 from otr.evaluation.math.notation import normalise, split_answers
 from otr.evaluation.math.numbers import read_number
 from otr.evaluation.math.units import split_unit
 
-STYLES = ("plain", "after-hashes", "boxed", "list")
+STYLES: tuple[GoldStyle, ...] = get_args(GoldStyle)
 
 
 @dataclass(frozen=True)
