@@ -18,6 +18,8 @@ do as well and costs twenty times as many integer operations, which on a CPU is 
 import torch
 from torch import Tensor
 
+from .workspace import Workspace
+
 _GOLDEN_64 = 0x9E3779B97F4A7C15
 _MIX_64 = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 # The Weyl step and the two multipliers of the draw, shared with the Triton kernel.
@@ -47,20 +49,23 @@ def call_keys(labels: Tensor, seed: int, step: int | None, examples: Tensor | No
     return token_keys(seed, step, examples, positions)
 
 
-def uniforms(keys: Tensor, count: int) -> Tensor:
+def uniforms(keys: Tensor, count: int, work: Workspace | None = None) -> Tensor:
     """[n, count] float64 in (0, 1): the first `count` draws of each token, on the grid (i + 1/2) / 2^32.
 
     keys: [n] int64 from `token_keys`. The low half of a key starts the counter, the high half is added between the
-    two multiplications, so two tokens share their draws only where all 64 bits agree.
+    two multiplications, so two tokens share their draws only where all 64 bits agree. With `work` the result
+    lies there.
     """
     low, high = keys.to(torch.int32), (keys >> 32).to(torch.int32)
     counter = torch.arange(count, dtype=torch.int32, device=keys.device) * _signed(GOLDEN_32, 32)
-    bits = low[:, None] + counter
-    shifted = torch.empty_like(bits)
+    work, shape = work or Workspace(keys.device), (len(keys), count)
+    bits = torch.add(low[:, None], counter, out=work.take("bits", shape, torch.int32))
+    shifted = work.take("shifted", shape, torch.int32)
     _fold(bits, 16, shifted).mul_(_signed(MIX_32[0], 32)).add_(high[:, None])
     _fold(bits, 15, shifted).mul_(_signed(MIX_32[1], 32))
     _fold(bits, 15, shifted)
-    return bits.to(torch.float64).add_(2.0**31 + 0.5).mul_(2.0**-32)
+    numbers = work.take("uniforms", shape, torch.float64).copy_(bits)
+    return numbers.add_(2.0**31 + 0.5).mul_(2.0**-32)
 
 
 def _fold(bits: Tensor, by: int, shifted: Tensor) -> Tensor:

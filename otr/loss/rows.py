@@ -32,6 +32,7 @@ from torch import Tensor
 
 from .draws import uniforms
 from .objective import Candidates, Coefficient, Objective, TokenStatistics
+from .workspace import Workspace, workspace
 
 # Logits handled at a time: four float32 buffers of this many elements stay in a CPU's last-level cache.
 _GROUP_ELEMENTS = {"cpu": 2**19, "cuda": 2**25}
@@ -87,46 +88,46 @@ def row_pass(
     count, vocabulary = logits.shape
     statistics = RowStatistics.zeros(count, logits)
     group = max(1, _GROUP_ELEMENTS.get(logits.device.type, 2**22) // max(vocabulary, objective.samples))
-    scratch = _Scratch(min(group, count), vocabulary, like=statistics.loss)
-    for start in range(0, count, group):
-        rows = slice(start, min(start + group, count))
-        weight, old = (
-            None if column is None else column[rows, None].to(statistics.loss.dtype) for column in (weights, old_log_p)
-        )
-        _group_pass(
-            logits[rows], labels[rows, None], keys[rows], objective, weight, diagnostics, gradient, old,
-            scratch, statistics.slice(rows),
-        )  # fmt: skip
+    with workspace(logits.device) as work:
+        for start in range(0, count, group):
+            rows = slice(start, min(start + group, count))
+            weight, old = (
+                None if column is None else column[rows, None].to(statistics.loss.dtype)
+                for column in (weights, old_log_p)
+            )
+            _group_pass(
+                logits[rows], labels[rows, None], keys[rows], objective, weight, diagnostics, gradient, old,
+                work, statistics.slice(rows),
+            )  # fmt: skip
     return statistics
 
 
 def rollout(logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) -> Tensor:
     """[n, K] int64: the candidates a_j (Eq. 6) that `row_pass` draws for these rows, in the order of their draws."""
-    scratch = _Scratch(len(logits), logits.shape[1], like=RowStatistics.zeros(0, logits).loss)
-    shifted = logits.to(scratch.mass.dtype)
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    shifted = logits.to(dtype)
     shifted = (shifted - shifted.amax(1, keepdim=True)).clamp(min=_MASKED)
-    label, rest = _sampling_mass(shifted, labels[:, None], objective.kappa, scratch.view(len(logits)))
-    past_label = _past_label(_Parts(label, rest), keys, objective.samples)
-    missed, tokens = past_label >= 0, labels[:, None].repeat(1, objective.samples)
-    tokens[missed] = _misses(scratch.mass, past_label, label + rest).token
+    with workspace(logits.device) as work:
+        blocks = _blocks(*logits.shape, dtype, work)
+        label, rest = _sampling_mass(shifted, labels[:, None], objective.kappa, _rows_of(blocks, logits.shape[1]))
+        past_label = _past_label(_Parts(label, rest), keys, objective.samples, work)
+        missed, tokens = past_label >= 0, labels[:, None].repeat(1, objective.samples)
+        tokens[missed] = _misses(blocks, past_label, label + rest, work).token
     return tokens
 
 
-class _Scratch:
-    """Buffers of one group, allocated once a call: fresh pages would cost as much as the arithmetic."""
+def _blocks(rows: int, vocabulary: int, dtype: torch.dtype, work: Workspace) -> Tensor:
+    """[rows, B, W]: storage of pi' times its normaliser, cut into blocks. The tail that pads the last block is 0: it is
+    never drawn."""
+    width = vocabulary if vocabulary <= _ONE_BLOCK else _BLOCK
+    blocks = work.take("mass", (rows, -(-vocabulary // width), width), dtype)
+    blocks.flatten(1)[:, vocabulary:] = 0
+    return blocks
 
-    def __init__(self, rows: int, vocabulary: int, like: Tensor) -> None:
-        width = vocabulary if vocabulary <= _ONE_BLOCK else _BLOCK
-        blocks = -(-vocabulary // width)
-        self.vocabulary = vocabulary
-        self.exp, self.product = torch.empty(2, rows, vocabulary, dtype=like.dtype, device=like.device)
-        # pi' times its normaliser, cut into blocks; the tail that pads the last block stays 0 and is never drawn.
-        self.mass = torch.empty(rows, blocks, width, dtype=like.dtype, device=like.device)
-        self.mass.flatten(1)[:, vocabulary:] = 0
 
-    def view(self, rows: int) -> Tensor:
-        """`mass` as [rows, V]."""
-        return self.mass.flatten(1)[:rows, : self.vocabulary]
+def _rows_of(blocks: Tensor, vocabulary: int) -> Tensor:
+    """The same memory as [rows, V]."""
+    return blocks.flatten(1)[:, :vocabulary]
 
 
 def _group_pass(
@@ -138,7 +139,7 @@ def _group_pass(
     diagnostics: bool,
     gradient: bool,
     old_log_p: Tensor | None,
-    scratch: _Scratch,
+    work: Workspace,
     out: RowStatistics,
 ) -> None:
     """`row_pass` for few enough rows to stay in cache. labels, weights, old_log_p: [g, 1]; out: [g] views to fill."""
@@ -146,12 +147,14 @@ def _group_pass(
     label_logit, peak = shifted.gather(1, labels), shifted.amax(1, keepdim=True)
     torch.logical_and(peak.isfinite(), label_logit.isfinite(), out=out.finite[:, None])
     shifted.sub_(peak).clamp_(min=_MASKED)
-    exp, product = torch.exp(shifted, out=scratch.exp[: len(logits)]), scratch.product[: len(logits)]
+    exp, product = (work.take(name, logits.shape, shifted.dtype) for name in ("exp", "product"))
+    torch.exp(shifted, out=exp)
     policy = _set_apart(exp, labels)
     label_shifted = label_logit - peak
     # Where the label is the likeliest token, log1p keeps the digits that 1 + rest would round away.
     log_p_x = torch.where(label_shifted == 0, -policy.rest.log1p(), label_shifted - policy.total.log())
-    mass = scratch.view(len(logits))
+    blocks = _blocks(*logits.shape, shifted.dtype, work)
+    mass = _rows_of(blocks, logits.shape[1])
     group = _Group(labels, label_shifted, log_p_x, shifted, exp, policy, mass, policy, old_log_p, product)
     if diagnostics or objective.formula.needs_mass:
         group.sampling = _sampling_mass(shifted, labels, objective.kappa, group.mass)
@@ -160,9 +163,9 @@ def _group_pass(
     if diagnostics:
         out.entropy.copy_(group.entropy()[:, 0])
     if objective.formula.sampled:
-        slope = _sample(group, keys, objective, diagnostics, scratch.mass[: len(logits)], out)
+        slope = _sample(group, keys, objective, diagnostics, blocks, work, out)
     else:
-        slope = _integrate(group, keys, objective, diagnostics, out)
+        slope = _integrate(group, keys, objective, diagnostics, work, out)
     if gradient:
         _write_gradient(group, slope, weights)
         if shifted.dtype != logits.dtype:
@@ -238,11 +241,14 @@ class _Slope:
     pulls: "_Pulls | None" = None  # the same token by token
 
 
-def _integrate(group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, out: RowStatistics) -> _Slope:
+def _integrate(
+    group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, work: Workspace, out: RowStatistics
+) -> _Slope:
     """The objectives without sampling noise: A and B of the table."""
     formula, q = objective.formula, group.sampling.share
     if diagnostics or "hits" in formula.needs:
-        count = -_sign(uniforms(keys, objective.samples).sub_(q.double())).sum(1)
+        past_label = _past_label(group.sampling, keys, objective.samples, work)
+        count = -_sign(past_label, out=past_label).sum(1)
         out.gt_count.copy_(count)  # as the OTR objective draws it: for analysis alone, or as a statistic
     token = token_statistics(
         objective,
@@ -296,7 +302,7 @@ def column(term: Coefficient | None, token: TokenStatistics, objective: Objectiv
 class _Misses:
     """The m draws of g rows that are not their row's label, in the order of the rows."""
 
-    place: Tensor  # [m] integer: of the token in the storage of the masses, flattened
+    place: Tensor  # [m] int64: of the token in the storage of the masses, flattened
     count: Tensor  # [g] int64: how many each row has
     stride: int  # of the storage: from a row to the next
 
@@ -308,7 +314,7 @@ class _Misses:
     @property
     def token(self) -> Tensor:
         """[m] int64"""
-        return self.place.long() % self.stride
+        return self.place % self.stride
 
     def sum(self, values: Tensor | float, dtype: torch.dtype) -> Tensor:
         """[g, 1]: the sum over each row's misses of `values`, [m] or one number for all."""
@@ -326,13 +332,20 @@ class _Pulls:
 
     def force(self, group: _Group) -> Tensor:
         """[g, 1]: the sum of |pull| (1 - p) over each row's misses."""
-        strength = self.at.abs()
-        weighed = group.dot(strength, group.exp).div_(group.policy.total)
-        return strength.sum(1, keepdim=True).sub_(weighed).mul_(abs(self.factor))
+        strength = torch.abs(self.at, out=group.product)
+        total = strength.sum(1, keepdim=True)
+        weighed = strength.mul_(group.exp).sum(1, keepdim=True).div_(group.policy.total)
+        return total.sub_(weighed).mul_(abs(self.factor))
 
 
 def _sample(
-    group: _Group, keys: Tensor, objective: Objective, diagnostics: bool, blocks: Tensor, out: RowStatistics
+    group: _Group,
+    keys: Tensor,
+    objective: Objective,
+    diagnostics: bool,
+    blocks: Tensor,
+    work: Workspace,
+    out: RowStatistics,
 ) -> _Slope:
     """OTR, Eq. 8: K draws, each of which pulls at its token by R / K. blocks: the storage of `group.mass` in blocks.
 
@@ -343,7 +356,7 @@ def _sample(
     assert formula.reward is not None
     if formula.baseline:  # needs the masses once more
         blocks = blocks.clone()
-    misses = _misses(blocks, _past_label(group.sampling, keys, samples), group.sampling.total)
+    misses = _misses(blocks, _past_label(group.sampling, keys, samples, work), group.sampling.total, work)
     hits = samples - misses.sum(1.0, dtype)
     reward = formula.reward(_candidates(group, misses), objective)
     pull: Tensor | float = reward / samples
@@ -413,7 +426,7 @@ def _pulls(misses: _Misses, pull: Tensor | float, storage: Tensor, group: _Group
     """The misses' pulls at each token, as their number times one of them. storage: like the masses', overwritten.
 
     K additions of R / K, each rounded, would drift: many times the gradient where it cancels to almost nothing."""
-    place, flat = misses.place.long(), storage.zero_().view(-1)
+    place, flat = misses.place, storage.zero_().view(-1)
     flat.scatter_add_(0, place, torch.ones((), dtype=storage.dtype, device=storage.device).expand_as(place))
     at = storage.flatten(1)[:, : group.shifted.shape[1]]
     if not isinstance(pull, Tensor):
@@ -434,65 +447,71 @@ def share(label_force: Tensor, beta_force: Tensor) -> Tensor:
     return torch.where(force > 0, beta_force / force, 0.0)
 
 
-def _past_label(sampling: _Parts, keys: Tensor, samples: int) -> Tensor:
+def _past_label(sampling: _Parts, keys: Tensor, samples: int, work: Workspace) -> Tensor:
     """[g, K] float64: how far each draw lies beyond the label, which stands first on the cumulative distribution;
     negative for a draw of the label itself."""
     # A quotient of the sums' own type: the draws of the label are the same with and without an OTR objective.
-    return uniforms(keys, samples).sub_(sampling.share.double())
+    return uniforms(keys, samples, work).sub_(sampling.share.double())
 
 
-def _misses(blocks: Tensor, past_label: Tensor, total: Tensor) -> _Misses:
+def _misses(blocks: Tensor, past_label: Tensor, total: Tensor, work: Workspace) -> _Misses:
     """The draws beyond the label. blocks: [g, B, W] masses without the label's, used up, as is `past_label`;
     total: [g, 1] masses with it.
 
     They are told apart by sign and packed by a running sum of the label's draws: on a CPU two to four times as fast as
     masked_select, which branches at every draw."""
-    rows, samples = past_label.shape
-    value = past_label.mul_(total.double()).to(blocks.dtype if blocks.shape[1] == 1 else torch.float64)
-    label = _sign(value).to(torch.int32)
-    slot = label.cumsum(1, dtype=torch.int32)
-    count = slot[:, -1] + samples
+    shape, value = past_label.shape, past_label.mul_(total.double())
+    index = work.take("index", shape, torch.int64)
+    if blocks.shape[1] == 1 and blocks.dtype == torch.float32:
+        value = work.take("value", shape, torch.float32).copy_(value)
+        index = past_label.view(torch.int64)  # no longer needed as numbers
+    label = _sign(value, out=work.take("label", shape, value.dtype)).to(torch.int32)
+    slot = torch.cumsum(label, 1, dtype=torch.int32, out=work.take("slot", shape, torch.int32))
+    count = slot[:, -1] + shape[1]
     end = count.cumsum(0)
-    missed = int(end[-1]) if rows else 0
-    slot.add_(torch.arange(samples, dtype=torch.int32, device=slot.device)).add_((end - count).int()[:, None])
+    first, missed = end - count, int(end[-1]) if len(end) else 0
+    slot.add_(torch.arange(shape[1], dtype=torch.int32, device=slot.device)).add_(first.int()[:, None])
     # Draws of the label all go to one slot more, which is dropped.
     slot.sub_(label, alpha=slot.numel()).clamp_(max=missed)
-    index = torch.empty_like(slot, dtype=torch.int64) if value is past_label else past_label.view(torch.int64)
-    packed = value.new_empty(missed + 1).scatter_(0, index.copy_(slot).view(-1), value.view(-1))[:missed]
-    return _Misses(_locate(blocks, count, packed), count, blocks[0].numel())
+    packed = work.take("packed", (missed + 1,), value.dtype)
+    packed.scatter_(0, index.copy_(slot).view(-1), value.view(-1))
+    # The row of each, from where the rows begin (an empty one where the next does).
+    row = work.take("row", (missed + 1,), torch.int32).zero_()
+    torch.cumsum(row.index_add_(0, first, torch.ones_like(count)), 0, dtype=torch.int32, out=row).sub_(1)
+    return _Misses(_locate(blocks, row[:missed], packed[:missed], work), count, blocks[0].numel())
 
 
-def _locate(blocks: Tensor, count: Tensor, value: Tensor) -> Tensor:
-    """[m] integer: place in `blocks`, flattened, of the first token of its row whose cumulative mass reaches `value`;
+def _locate(blocks: Tensor, row: Tensor, value: Tensor, work: Workspace) -> Tensor:
+    """[m] int64: place in `blocks`, flattened, of the first token of its row whose cumulative mass reaches `value`;
     never one without mass.
 
-    blocks: [g, B, W] masses, used up; count: [g] how many values each row has; value: [m], row by row. One outside
-    (0, last sum], by rounding, is clamped into it; the search then compares strictly, hence stops at a token that
-    raises the sum.
+    blocks: [g, B, W] masses; row: [m] int32 and value: [m] of each draw, row by row. All three are used up. A value
+    outside (0, last sum], by rounding, is clamped into it; the search then compares strictly, hence stops at a token
+    that raises the sum.
     """
     rows, number, width = blocks.shape
-    starts = torch.arange(rows, dtype=torch.int32, device=count.device).repeat_interleave(count)
     if number == 1:
         sums = blocks.view(rows, width).cumsum_(1)
-        return _search(sums, starts.mul_(width), value.to(sums.dtype))
+        return work.take("place", row.shape, torch.int64).copy_(_search(sums, row.mul_(width), value, work))
     # Two levels in place of one long sum: B block sums in float64 find the block, then W values inside it are summed. A
     # single float32 sum over a whole vocabulary would lose the small probabilities at its end.
     edges = blocks.sum(2).double().cumsum(1)
-    block = _search(edges, starts * number, value)
-    before = torch.nn.functional.pad(edges, (1, 0)).view(-1).index_select(0, starts + block)
+    block = _search(edges, row * number, value.clone(), work).clone()
+    before = torch.nn.functional.pad(edges, (1, 0)).view(-1).index_select(0, row + block)
     sums = blocks.view(-1, width).index_select(0, block).cumsum(1)
-    own = torch.arange(len(sums), dtype=torch.int32, device=count.device).mul_(width)
-    inside = _search(sums, own, (value - before).to(sums.dtype)) - own
+    own = torch.arange(len(sums), dtype=torch.int32, device=row.device).mul_(width)
+    inside = _search(sums, own, (value - before).to(sums.dtype), work) - own
     return block.long() * width + inside
 
 
-def _search(sums: Tensor, start: Tensor, value: Tensor) -> Tensor:
-    """[m] int32: place in the flattened sums [g, W], non-decreasing in each row, of the first of the row that begins at
-    `start` [m] int32 which is not below `value` [m], after clamping that to (0, last sum]. Halving by index_select on
-    int32 positions: on a CPU twice as fast as torch.searchsorted."""
+def _search(sums: Tensor, start: Tensor, value: Tensor, work: Workspace) -> Tensor:
+    """[m] int32, until the next call: place in the flattened sums [g, W], non-decreasing in each row, of the first of
+    the row that begins at `start` [m] int32 which is not below `value` [m], after clamping that to (0, last sum], in
+    place. Halving by index_select on int32 positions: on a CPU twice as fast as torch.searchsorted."""
     left, flat = sums.shape[1] - 1, sums.view(-1)
-    value = value.clamp(min=torch.finfo(sums.dtype).tiny).minimum(flat[left:].index_select(0, start))
-    low, probe = start.clone(), torch.empty_like(value)
+    probe, low = work.take("probe", value.shape, value.dtype), work.take("low", start.shape, torch.int32).copy_(start)
+    torch.index_select(flat[left:], 0, start, out=probe)
+    torch.minimum(value.clamp_(min=torch.finfo(sums.dtype).tiny), probe, out=value)
     while left > 0:
         half = (left + 1) // 2
         torch.index_select(flat[half - 1 :], 0, low, out=probe)
@@ -501,9 +520,9 @@ def _search(sums: Tensor, start: Tensor, value: Tensor) -> Tensor:
     return low
 
 
-def _sign(values: Tensor, out: Tensor | None = None) -> Tensor:
-    """-1 where a float32 or float64 is below zero, else 0, as integers of its width (in the memory of `out`, if given).
-    It reads the sign bit, five times as fast on a CPU as a comparison; a difference of equal numbers is +0, so `a - b`
-    asks a < b strictly."""
+def _sign(values: Tensor, out: Tensor) -> Tensor:
+    """-1 where a float32 or float64 is below zero, else 0, as integers of its width in the memory of `out`. It reads
+    the sign bit, five times as fast on a CPU as a comparison; a difference of equal numbers is +0, so `a - b` asks
+    a < b strictly."""
     dtype, bit = (torch.int32, 31) if values.dtype == torch.float32 else (torch.int64, 63)
-    return torch.bitwise_right_shift(values.view(dtype), bit, out=None if out is None else out.view(dtype))
+    return torch.bitwise_right_shift(values.view(dtype), bit, out=out.view(dtype))

@@ -1,6 +1,7 @@
 """What would break: a wrong formula or gradient in a row, a sampler with another law than pi', a NaN that passes."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from otr.loss import reference
 from otr.loss.draws import token_keys, uniforms
 from otr.loss.objective import NAMES, Objective
 from otr.loss.rows import RowStatistics, rollout, row_pass
+from otr.loss.workspace import _idle, workspace
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 4e-3}
 # Below one block, one block of cumulative sums, and many blocks with a padded tail.
@@ -302,3 +304,19 @@ def test_rows_that_are_not_finite_are_flagged(name: str) -> None:
 def test_objective_rejects_what_is_out_of_range(field: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"objective {next(iter(field))}"):
         Objective(**field)  # type: ignore[arg-type]
+
+
+def test_a_call_inside_a_call_or_beside_it_has_buffers_of_its_own() -> None:
+    """And one made under inference_mode does not leave buffers that training cannot write to."""
+    device = torch.device("cpu")
+    with workspace(device) as outer, workspace(device) as inner:
+        assert outer.take("exp", (3,), torch.float32).data_ptr() != inner.take("exp", (3,), torch.float32).data_ptr()
+    logits, labels = rows(40, 611)
+    wanted = row_pass(logits.clone(), labels, keys(40), Objective()).loss
+    with torch.inference_mode(), ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: row_pass(logits.clone(), labels, keys(40), Objective()).loss, range(16)):
+            assert torch.equal(found, wanted)
+    _idle.clear()
+    with torch.inference_mode():
+        row_pass(logits.clone(), labels, keys(40), Objective())
+    assert torch.equal(row_pass(logits.clone(), labels, keys(40), Objective()).loss, wanted)
