@@ -108,7 +108,7 @@ def rollout(logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) 
     shifted = logits.to(dtype)
     shifted = (shifted - shifted.amax(1, keepdim=True)).clamp(min=_MASKED)
     with workspace(logits.device) as work:
-        blocks = _blocks(*logits.shape, dtype, work)
+        blocks = _blocks(logits.shape, dtype, work)
         label, rest = _sampling_mass(shifted, labels[:, None], objective.kappa, _rows_of(blocks, logits.shape[1]))
         past_label = _past_label(_Parts(label, rest), keys, objective.samples, work)
         missed, tokens = past_label >= 0, labels[:, None].repeat(1, objective.samples)
@@ -116,9 +116,10 @@ def rollout(logits: Tensor, labels: Tensor, keys: Tensor, objective: Objective) 
     return tokens
 
 
-def _blocks(rows: int, vocabulary: int, dtype: torch.dtype, work: Workspace) -> Tensor:
-    """[rows, B, W]: storage of pi' times its normaliser, cut into blocks. The tail that pads the last block is 0: it is
+def _blocks(shape: torch.Size, dtype: torch.dtype, work: Workspace) -> Tensor:
+    """[g, B, W]: storage of pi' times its normaliser, cut into blocks. The tail that pads the last block is 0: it is
     never drawn."""
+    rows, vocabulary = shape
     width = vocabulary if vocabulary <= _ONE_BLOCK else _BLOCK
     blocks = work.take("mass", (rows, -(-vocabulary // width), width), dtype)
     blocks.flatten(1)[:, vocabulary:] = 0
@@ -153,7 +154,7 @@ def _group_pass(
     label_shifted = label_logit - peak
     # Where the label is the likeliest token, log1p keeps the digits that 1 + rest would round away.
     log_p_x = torch.where(label_shifted == 0, -policy.rest.log1p(), label_shifted - policy.total.log())
-    blocks = _blocks(*logits.shape, shifted.dtype, work)
+    blocks = _blocks(logits.shape, shifted.dtype, work)
     mass = _rows_of(blocks, logits.shape[1])
     group = _Group(labels, label_shifted, log_p_x, shifted, exp, policy, mass, policy, old_log_p, product)
     if diagnostics or objective.formula.needs_mass:
