@@ -27,15 +27,24 @@ def load(path: Path | str) -> Experiment:
     """Read and check an experiment file. Raises UserError: one line with file, key, what was found, what is allowed."""
     path = Path(path)
     values = read_yaml(path)
-    if isinstance(values, dict) and isinstance(values.get("objectives"), str):
-        objectives.load(path.parent, values["objectives"], _shown(path))
-    experiment = _validate(Experiment, values, _shown(path))
-    if experiment.name != path.stem:
-        raise UserError(f"{_shown(path)}: name: '{experiment.name}' must be the file's name, '{path.stem}'")
-    _check_references(experiment, _shown(path))
-    check_names(experiment, _shown(path))
-    check_sizes(experiment, _shown(path))
+    shown = _shown(path)
+    try:
+        if isinstance(values, dict) and isinstance(values.get("objectives"), str):
+            objectives.load(path.parent, values["objectives"], shown)
+        experiment = _validate(Experiment, values, shown)
+        if experiment.name != path.stem:
+            raise UserError(f"{shown}: name: '{experiment.name}' must be the file's name, '{path.stem}'")
+        _check_references(experiment, shown)
+        check_names(experiment, shown)
+        check_sizes(experiment, shown)
+    except UserError as error:
+        raise UserError(shown + _one_line(str(error).removeprefix(shown))) from None
     return experiment
+
+
+def _one_line(message: str) -> str:
+    """A message that quotes the file, without its line breaks and the rest of very long words."""
+    return re.sub(r"(\S{60})\S{140,}", r"\1...", " ".join(message.splitlines()))
 
 
 def machine(settings: Mapping[str, Any]) -> Machine:
