@@ -150,14 +150,24 @@ def write_json(path: Path | str, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """UserError names the file and what to do with a damaged one."""
+@contextmanager
+def readable(path: Path | str, needed: str = "a file") -> Iterator[None]:
+    """What the system answers when it does not open a file, as a UserError."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, a file is needed") from None
+        raise UserError(f"{path}: is a folder, {needed} is needed") from None
+    except PermissionError:
+        raise UserError(f"{path}: may not be read; change its rights") from None
+
+
+def read_json(path: Path | str) -> Any:
+    """UserError names the file and what to do with a damaged one."""
+    try:
+        with readable(path):
+            return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged, not JSON ({error}); delete it and run again") from None
 
@@ -205,16 +215,10 @@ def read_jsonl(path: Path | str, remedy: str = "delete it and run again") -> Ite
     the first bad one; `remedy` is what it advises where the whole file is damaged."""
     path = Path(path)
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw:
+        with readable(path), gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw:
             for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8-sig"), start=1):
                 if line.strip():
                     yield parse_row(line, path, number)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, a file is needed") from None
-    except PermissionError:
-        raise UserError(f"{path}: may not be read; change its rights") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02x}); {remedy}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -19,6 +19,7 @@ from otr.config.blocks import Figure2, Training
 from otr.config.checks import check_names, check_sizes
 from otr.config.experiment import BASE_RUN, BASE_TUNED_RUN, SEED_MARK, Experiment, Machine, sources
 from otr.errors import UserError
+from otr.files import readable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "workflow" / "experiments"
 
@@ -114,11 +115,8 @@ YamlLoader.add_implicit_resolver(
 def read_yaml(path: Path) -> Any:
     """What a YAML file says. Raises UserError with one line."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 (a SafeLoader)
-    except FileNotFoundError:
-        raise UserError(f"{_shown(path)}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{_shown(path)}: is a folder, an experiment file (YAML) is needed") from None
+        with readable(_shown(path), "an experiment file (YAML)"):
+            return yaml.load(path.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 (a SafeLoader)
     except RecursionError:
         raise UserError(f"{_shown(path)}: not readable as YAML: nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:

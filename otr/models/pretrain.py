@@ -154,6 +154,8 @@ class Muon(torch.optim.Optimizer):
     """Momentum orthogonalised by Newton-Schulz iterations (Jordan et al. 2024), for the matrices inside the blocks.
 
     Matrices of one shape are stacked and orthogonalised together: at these sizes the call costs more than the product.
+    torch.optim.Muon takes one matrix at a time: a step of the default model took it 1.05 to 1.14 times as long (one
+    thread), and another order of sums would change the numbers of the default experiment. So this one stays.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.9) -> None:

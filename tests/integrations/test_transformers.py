@@ -1,17 +1,22 @@
 """What would break: a Trainer user's run that is normalised otherwise, or whose eval_loss is the sampled loss."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM, Trainer, TrainingArguments
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from otr.integrations.transformers import compute_loss_func
 from otr.loss import Objective
 
+if TYPE_CHECKING:
+    from transformers import Trainer
 
-def trainer(folder: Path, loss: Any = None, **settings: Any) -> Trainer:
+
+def trainer(folder: Path, loss: Any = None, **settings: Any) -> "Trainer":
+    from transformers import Trainer, TrainingArguments  # seconds, which collecting tests need not wait for
+
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(Qwen3Config(
         vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
@@ -28,7 +33,7 @@ def trainer(folder: Path, loss: Any = None, **settings: Any) -> Trainer:
     return Trainer(model, args, train_dataset=rows, eval_dataset=rows[:5], compute_loss_func=loss)
 
 
-def weights(trained: Trainer) -> torch.Tensor:
+def weights(trained: "Trainer") -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in trained.model.parameters()])
 
 

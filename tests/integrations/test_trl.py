@@ -1,26 +1,27 @@
 """What would break: a TRL user's run that trains another loss, draws by batch layout, or saves something else."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from torch import Tensor
-
-pytest.importorskip("trl", reason="trl is an optional dependency")
-
 from datasets import Dataset
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
-from trl import SFTConfig
 
 from otr.errors import UserError
-from otr.integrations.trl import OTRTrainer, identities
 from otr.loss import Objective, reference
 from otr.loss.draws import token_keys
 from otr.loss.rows import rollout
 
+if TYPE_CHECKING:
+    from otr.integrations.trl import OTRTrainer
+
+# trl takes seconds to import: the tests do that, and not their collection.
+pytestmark = pytest.mark.skipif(find_spec("trl") is None, reason="trl is an optional dependency")
 VOCABULARY = 64
 
 
@@ -50,7 +51,11 @@ def dataset(count: int = 16) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def trainer(folder: Path, objective: Objective | None = None, network: Any = None, **settings: Any) -> OTRTrainer:
+def trainer(folder: Path, objective: Objective | None = None, network: Any = None, **settings: Any) -> "OTRTrainer":
+    from trl import SFTConfig
+
+    from otr.integrations.trl import OTRTrainer
+
     words = {"<pad>": 0, "<eos>": 1} | {f"w{index}": index for index in range(2, VOCABULARY)}
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(words, unk_token="<eos>")), pad_token="<pad>", eos_token="<eos>"
@@ -76,6 +81,8 @@ def trainer(folder: Path, objective: Objective | None = None, network: Any = Non
 
 def reference_loss(network: Qwen3ForCausalLM, rows: list[dict[str, list[int]]], objective: Objective) -> Tensor:
     """Summed float64 loss, one unpadded example at a time, on the draws of step 0."""
+    from otr.integrations.trl import identities
+
     total = torch.zeros((), dtype=torch.float64)
     for row in rows:
         ids, labels = torch.tensor([row["input_ids"]]), torch.tensor(row["labels"])[1:]
@@ -131,6 +138,8 @@ def test_sft_objective_trains_as_trl_itself(tmp_path: Path) -> None:
     """The same weights after five steps: normalisation, accumulation and data handling are TRL's."""
     from trl import SFTTrainer
 
+    from otr.integrations.trl import OTRTrainer
+
     trained = []
     for kind in (OTRTrainer, SFTTrainer):
         network = model()
@@ -171,6 +180,8 @@ def test_evaluation_stays_cross_entropy(tmp_path: Path) -> None:
 
 
 def test_identity_is_the_examples_own_whatever_surrounds_it() -> None:
+    from otr.integrations.trl import identities
+
     short, long = [5, 6, 7], [8, 9, 10, 11]
     alone, places = identities(torch.tensor([short]), None, None)
     right = identities(torch.tensor([[*short, 0], long]), torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]), None)

@@ -46,32 +46,37 @@ def run(function: str, name: str, arguments: tuple[object, ...]) -> object:
     return value
 
 
+_CHOICES = (
+    ("", ""),
+    (" above {c}", " if x > {c}"),
+    (" below {c}", " if x < {c}"),
+    (" divisible by {c}", " if x % {c} == 0"),
+    (" other than {c}", " if x != {c}"),
+)
+_CHANGES = (
+    ("", "x"),
+    (", each times {c}", "x * {c}"),
+    (", each plus {c}", "x + {c}"),
+    (", each minus {c}", "x - {c}"),
+    (", each squared", "x * x"),
+)
+
+
 def _chosen(random: Random) -> tuple[str, str]:
     """(words, condition) that choose elements of xs; empty for all of them."""
-    c = random.randint(2, 9)
-    return random.choice(
-        (
-            ("", ""),
-            (f" above {c}", f" if x > {c}"),
-            (f" below {c}", f" if x < {c}"),
-            (f" divisible by {c}", f" if x % {c} == 0"),
-            (f" other than {c}", f" if x != {c}"),
-        )
-    )
+    return _with_number(random, _CHOICES)
 
 
 def _changed(random: Random) -> tuple[str, str]:
     """(words, expression) for what becomes of each chosen element."""
+    return _with_number(random, _CHANGES)
+
+
+def _with_number(random: Random, phrases: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """One of the phrases and its code, with a number from 2 to 9 in both."""
     c = random.randint(2, 9)
-    return random.choice(
-        (
-            ("", "x"),
-            (f", each times {c}", f"x * {c}"),
-            (f", each plus {c}", f"x + {c}"),
-            (f", each minus {c}", f"x - {c}"),
-            (", each squared", "x * x"),
-        )
-    )
+    words, code = random.choice(phrases)
+    return words.format(c=c), code.format(c=c)
 
 
 def _adjusted(random: Random) -> tuple[str, str]:

@@ -157,6 +157,7 @@ def _same(answer: str, gold_unit: str, tolerance: float | None, given: str) -> D
     return _quantities(answer, unit(gold_unit), tolerance, given)
 
 
+# `\text{(B) } 12`, `C. 7`, but not `B 12`
 _LETTER = re.compile(
     r"(?:\\text\w*|\\math\w*)?\{? ?(?:\((?P<round>[A-Z])\)|(?P<bare>[A-Z])(?=[.):]))[.):]? ?\}?[ :.)}]*(?P<value>.*)"
 )
@@ -189,11 +190,14 @@ def _letters(answer: str, given: str) -> Decision | None:
     return None
 
 
+# `\text{noon}`, `\mathrm{pm}`, but not `\mathbb{R}`
 _UPRIGHT = re.compile(r"\\(?:text\w*|mathrm|mbox)\s?\{([^{}]*)\}")
+# `3:45p.m.`, `2:3`, `11am`, but not `345`
 _CLOCK = re.compile(
     r"(?P<parts>\d+(?:\.\d+)?(?::\d+(?:\.\d+)?)+)(?P<half>[ap]\.?m\.?)?|(?P<hour>\d{1,2})(?P<half_of_hour>[ap]\.?m\.?)"
 )
 _TO = re.compile(r"(?<=\d)to(?=\d)")  # 3 to 4
+# `3:45`, `12:30:05`, but not `2:3`
 _TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d)?")
 
 
@@ -335,8 +339,11 @@ def _in_units(answer: str, tolerance: float | None, given: str, factor: Fraction
 
 # --- values
 
+# `x \to 3`, `a => b`, `a -> b`, but not `a >= b`
 _ARROW = re.compile(r"\\(?:to|rightarrow|longrightarrow|Rightarrow|implies|Longrightarrow|mapsto)(?![A-Za-z])|[-=]>|→")
+# `x = 3`, `x \approx 3`, but not `x <= 3`, `x => 3`
 _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=|>)|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])")
+# `\text{ and }`, but not `\frac{1}{2}`
 _BAR = re.compile(r"\\(?:text\w*|mathrm)\s?\{([^{}]*)\}")
 
 

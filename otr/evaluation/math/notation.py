@@ -7,7 +7,8 @@ Out: the same answer in plain LaTeX (`normalise`), its separate answers (`split_
     normalise(r"\color{red}{\dfrac12}")         r"\frac{1}{2}"
     split_answers("x=2 or x=-2", True)          ["x=2", "x=-2"]
 
-Everything here is linear in the length of the text: a model may write anything.
+Everything here is linear in the length of the text: a model may write anything. It is by hand because math-verify by
+itself refuses or misreads many of these spellings: how many, every score.json counts under `differences`.
 """
 
 import re

@@ -22,9 +22,13 @@ class Number:
 
 _DECIMAL = r"(?:\d++(?:\.\d*+)?|\.\d++)"  # never backtracks: a long run of digits costs its length
 _POWER = r"(?:[eE]([+-]?\d+)|(?:\\times|\\cdot|\*|x)10\^(?:\{([+-]?\d+)\}|([+-]?\d+)))"
+# `12.5`, `4.5\times10^{33}`, `10^{-3}`, but not `2^3`
 _SCIENTIFIC = re.compile(rf"([+-]?)(?:({_DECIMAL}){_POWER}?|10\^(?:\{{([+-]?\d+)\}}|(\d+)))")
+# `-\frac{1}{2}`, `3/4`, `(3/4)`, but not `x/4`
 _FRACTION = re.compile(rf"([+-]?)(?:\\frac\{{(-?{_DECIMAL})\}}\{{(-?{_DECIMAL})\}}|\(?({_DECIMAL})/({_DECIMAL})\)?)")
+# `1,080`, `12 345 678.9`, but not `1,08`
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:(?:, ?|\s)\d{3})+(?:\.\d+)?")
+# `2 1/3`, `2\frac{1}{3}`, but not `21/3`
 _MIXED = re.compile(r"([+-]?) ?(\d+) ?(?: (\d+)/(\d+)|\\frac\{(\d+)\}\{(\d+)\})")
 # 0.\overline{3}, 0.1\overline{36}, 0.\dot{3}, 0.\dot{1}42\dot{8}, 0.(3)
 _REPEATING = re.compile(
@@ -92,6 +96,7 @@ def _divide(above: Fraction | int, below: Fraction | int, decimal: bool) -> Numb
 
 
 # 4.5e33, but neither 2e (the constant) nor 3e4x; and what follows must not continue the number.
+# `4.5e33`, `2E-5`, but not `x2e5`
 _E_NOTATION = re.compile(rf"(?<![\w.\\])({_DECIMAL})[eE]([+-]?\d{{1,4}})(?![\w.^])")
 
 
@@ -101,6 +106,7 @@ def spell_powers(text: str) -> str:
 
 
 _FACTOR = r"(?:\\left)?\(\s?[+-]?\d++\s?(?:\\right)?\)"
+# `20(26)`, but not `f(2)(3)`
 _PRODUCT = re.compile(rf"(?<![\w.^}}])(?:\d++|{_FACTOR})(?:\s?{_FACTOR})+")  # but not \log_2(8), \sin^2(3) or f(2)(3)
 _FACTORS = re.compile(rf"{_FACTOR}|\d++")
 
@@ -110,6 +116,7 @@ def spell_products(text: str) -> str:
     return _PRODUCT.sub(lambda match: r" \cdot ".join(_FACTORS.findall(match[0])), text)
 
 
+# `4.5e33`, `2 \times 10^3`, but not `2 + 10^3`
 _SCIENTIFIC_SIGN = re.compile(r"\d\.?[eE][+-]?\d|(?:\\times|\\cdot|[*×x·])\s?10\s?(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻])")
 
 
@@ -118,6 +125,7 @@ def is_scientific(text: str) -> bool:
     return _SCIENTIFIC_SIGN.search(text) is not None
 
 
+# `25\%`, `25 percent`, `25\text{ percent}`, but not `percent of 25`
 _PERCENT = re.compile(r"(?:\\?%|\\text\{ ?(?:%|\\%|percent) ?\}|percent|per cent|percentage points?)$")
 
 
@@ -136,6 +144,7 @@ _WORD = re.compile(
     r"|(?:half|halve|third|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)(?![A-Za-z])"
     r"(?: (?P<more>thousand|million|billion)(?![A-Za-z]))?"
 )
+# `about 1,250`, `3/4`, but not `x2`
 _NUMBER_BEFORE = re.compile(r"(?<![\w.}])[+-]?(?:\d[\d,. ]*\d|\d)(?:/\d+)?$")
 _LONGEST_BEFORE = 40  # characters of a number before its word
 _VALUES = {
@@ -163,6 +172,7 @@ _OPERATORS = {
 }
 _OPERATOR = re.compile(rf"(?<=\d) (?P<word>{'|'.join(_OPERATORS)}) (?=-?\d)")
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+# `3 and a half`, `2 and three quarters`, but not `3 and 4`
 _AND_PART = re.compile(rf"(?<=\d) and (?P<count>an?|one|two|three) (?P<part>{'|'.join(_PARTS)})s?(?![A-Za-z])")
 _COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
 
@@ -224,7 +234,9 @@ class Based:
         return int(self.digits, self.base)
 
 
+# `52_8`, `4C_{16}`, `\text{52}_{8}`, but not `x_1`
 _BASE = re.compile(r"(?:\\text\{|\()?([0-9A-Fa-f]{1,60})[})]?_(?:\{(?:\\text\{)?(\d{1,2}|[a-z]{3,9})\}?\}|(\d))")
+# `52 in base 8`, `52 (base eight)`, but not `base 8`
 _BASE_WORD = re.compile(r"([0-9A-F]{1,60}) ?(?:\\text\{ ?)?(?:in|\() ?base ?(\d{1,2}|[a-z]{3,9}) ?[})]?")
 _BASE_NAMES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _BASE_NAMES |= {"twelve": 12, "sixteen": 16}

@@ -16,14 +16,17 @@ from sympy import FiniteSet, Interval, S, Set
 from otr.evaluation.math.notation import split_top
 from otr.evaluation.math.reading import whole
 
+# `x \in \mathbb{R}`, `[0,1)`, `x < 3`, but not `(1,2)`
 _SURE = re.compile(
     r"\\(?:cup|cap|setminus|emptyset|lor|land|le|ge|ne|in|backslash|mathbb)(?![A-Za-z])|(?<![\\-])[<>]"
     r"|[\[\]]|\\infty|all real|\\\{[^{}]*[|:]"
 )
+# `\{x | x > 3\}`, `\{x \in \mathbb{R} : x > 3\}`, but not `\{1, 2\}`
 _BUILDER = re.compile(
     r"(?:\\left)?\\\{ ?(?P<name>\\?[A-Za-z]+) ?(?P<domain>\\in ?[^|:]{1,40})?"
     r"(?:\||:|\\text\{ ?such that ?\}) ?(?P<body>.+?) ?(?:\\right)?\\\}"
 )
+# `x \in [0,1]`, `f(x) \in [0,1]`, but not `[0,1]`
 _MEMBER = re.compile(r"(?P<name>\\?[A-Za-z](?:\([A-Za-z]\))?) ?\\in (?P<set>.+)")
 _NAMED = {
     r"\mathbb{R}": S.Reals,
@@ -36,17 +39,25 @@ _NAMED = {
     r"\emptyset": S.EmptySet,
     r"\{\}": S.EmptySet,
 }
+# `x<1 or x>2`, `A \cup B`, but not `for x`
 _OR = re.compile(
     r"\\(?:lor|cup)(?![A-Za-z])|\\text\s?\{\s?,?\s?or\s?\}|(?<![A-Za-z\\])or(?![A-Za-z])|或|\\text\s?\{\s?或\s?\}"
 )
+# `x>1 and x<2`, `A \cap B`, but not `sand`
 _AND = re.compile(
     r"\\(?:land|cap)(?![A-Za-z])|\\text\s?\{\s?,?\s?(?:and|but)\s?\}|(?<![A-Za-z\\])(?:and|but)(?![A-Za-z])|且|&"
 )
+# `\mathbb{R} \setminus \{0\}`, but not `a - b`
 _MINUS = re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])")
+# `x <= 3`, `x \ne 0`, but not `\left( x`
 _RELATION = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![A-Za-z])|<=|>=|!=|[<>=]")
+# `[0, 1)`, `]0;1[`, but not `{0, 1}`
 _INTERVAL = re.compile(r"(?P<left>[(\[\]]) ?(?P<low>[^,;]+)[,;](?P<high>[^,;]+?) ?(?P<right>[)\]\[])")
+# `x`, `\alpha`, `x_{1}`, `f(x)`, but not `2x`
 _NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w\}?)?|[A-Za-z]\([A-Za-z]\)")
+# `\left(`, but not `\leftarrow`
 _SIZED = re.compile(r"\\(?:left|right)(?![A-Za-z])")
+# `\text{all real numbers}`, but not `\text{or} x`
 _WORDS = re.compile(r"^\\text\w*\s?\{\s?([^{}]*)\}$")
 _LONGEST = 400  # characters
 

@@ -252,11 +252,13 @@ def ratio(unit: Unit, other: Unit) -> Fraction | None:
 # --- where a unit begins
 
 _ROMAN = r"\\(?:text|mathrm|operatorname|textrm|textnormal|textbf|mbox|rm|unit)"
+# `5\text{ m}`, `\mu\text{m}`, but not `\textstyle x`
 _ROMAN_COMMAND = re.compile(rf"{_ROMAN}(?![A-Za-z])\s?\{{|\\mu(?=\s?{_ROMAN})")
 _ROMAN_GROUP = re.compile(  # one group, or a fraction of two, with its power: \text{ m}^2, \frac{\text{m}}{\text{s}}
     rf"(?:{_ROMAN}\s?\{{(?P<words>[^{{}}]*(?:\{{[^{{}}]*\}}[^{{}}]*)*)\}}|\\Omega(?![A-Za-z])|\\mu(?![A-Za-z]))"
     r"(?:_(?:\{[^{}]{1,12}\}|\\?[A-Za-z]{1,8}))?\s?(?:\^\s?(?:-?\d|\{\s?-?\d\s?\}|\\circ))?\s?(?:[/*]|\\cdot(?![A-Za-z])|\\times(?![A-Za-z]))?\s?"
 )
+# `\frac{\text{m}}{\text{s}}`, but not `\frac12`
 _ROMAN_FRACTION = re.compile(
     r"\\frac\{((?:[^{}]|\{[^{}]*\}(?:\^\{-?\d\}|\^\d)?)*)\}\{((?:[^{}]|\{[^{}]*\}(?:\^\{-?\d\}|\^\d)?)*)\}$"
 )
@@ -266,18 +268,24 @@ _NUMBER_HEAD = (
     r"[+-]?(?:(?:\d++ ?)?\\frac\{\d++\}\{\d++\}|\d[\d,. ]*+(?:/\d++)?(?:[eE][+-]?\d++"
     r"|\s?\\(?:times|cdot) ?10\^(?:\{[+-]?\d++\}|\d++))?|10\^(?:\{[+-]?\d++\}|\d++))"
 )
+# `1,250 m`, `3/4 cup`, `2 \times 10^{3} kg`, but not `x m`
 _NUMBER_START = re.compile(_NUMBER_HEAD)
+# `m/s^2`, `per hour`, `square cm`, but not `2 m`
 _PLAIN_UNIT = re.compile(
     r"(?:(?:/|per ) ?)?[A-Za-z][A-Za-z .]*(?:\^(?:-?\d|\{-?\d\}))?"
     r"(?:\s?(?:/|\*|\\cdot|per)\s?[A-Za-z]+(?:\^(?:-?\d|\{-?\d\}))?)*"
 )
+# `5元`, `5 км/ч`, but not `5 km`
 _FOREIGN = re.compile(r"(?=[\u0400-\U0010ffff])[^\W\d_](?:(?=[\u0400-\U0010ffff])[^\W\d_]|/){0,20}$")
+# `90^\circ`, `20^\circ\text{C}`, but not `90^2`
 _DEGREES = re.compile(r"\s?\^\\circ\s?(?:\\text\{ ?)?([CF]?)(?: ?\})?$")
+# `5 square units`, `5 units`, but not `5 unit cells`
 _TRAILING_WORD = re.compile(r"(?<=[\d}\)\w]) ?(?:(?:square |cubic |sq\.? )?units?)(?:\^\{?\d\}?)?$")
 _TRAILING_UNIT = re.compile(  # 20\pi cm^2
     r" (?P<unit>(?:square |cubic |sq\.? )?[A-Za-z]{2,12}(?:\^(?:\d|\{-?\d\}))?"
     r"(?: ?/ ?[A-Za-z]{1,9}(?:\^(?:\d|\{-?\d\}))?)?)$"
 )
+# `2\pi`, `x^{2}`, `12`, but not `x`
 _ENDS_EXPRESSION = re.compile(r"(?:[\d)}]|\\[A-Za-z]{1,20}) ?$")
 # Words that say more of a number than what it counts.
 _QUALIFIED = re.compile(
