@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SHARE = 0.02
 """Of the time that resumable checkpoints may take: where writing one takes long, fewer are written."""
+LONG_WRITE = 10.0
+"""Seconds of a write from which on its length is told: it decides the grace period that SIGTERM needs."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
         first = checkpoint.load(newest, trainer.policy, trainer.optimizer)
         _tell(ranks, f"{title}: going on after step {first} of {steps}")
     metrics = MetricsFile(resume / checkpoint.METRICS, keep=first) if ranks.first else None
-    saved, pause = time.monotonic(), 60 * recipe.checkpoint_minutes
+    pace = Pace(recipe.checkpoint_minutes, time.monotonic())
 
     def sequences(number: int) -> list[Example]:
         return [data[i] for i in schedule.batch(number, len(data), recipe.batch_size, trainer.seed)]
@@ -261,21 +263,49 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
                 metrics.append(row)
                 log(row)
                 progress.update(note=f"loss {row['loss']:.4f}, {speed:.0f} tokens/s")
-            due = time.monotonic() - saved > pause and number + 1 < steps
+            due = pace.is_due(time.monotonic()) and number + 1 < steps
             stop, due = ranks.any(terminated.is_set, due)
             if stop or due:
                 if metrics is not None:
                     metrics.sync()
-                started = time.monotonic()
+                before = time.monotonic()
                 checkpoint.save(resume, number + 1, trainer.policy, trainer.optimizer, ranks)
-                saved = time.monotonic()
-                pause = max(60 * recipe.checkpoint_minutes, (saved - started) / CHECKPOINT_SHARE)
+                pace.written(before, written := time.monotonic())
+                if written - before > LONG_WRITE:
+                    _tell(ranks, _cost(title, written - before, seconds, pace.pause))
+                [stop] = ranks.any(terminated.is_set)  # told so while it was written: no step and second write follow
             if stop:
                 _tell(
                     ranks, f"{title}: told to stop; a checkpoint after step {number + 1} is written, run again to go on"
                 )
                 raise SystemExit(143)
     return metrics.rows() if metrics is not None else []
+
+
+class Pace:
+    """When resumable checkpoints are due: every `minutes`, but after a write that took long not before as many seconds
+    as make it CHECKPOINT_SHARE of the time. All times are seconds of one clock."""
+
+    def __init__(self, minutes: float, now: float) -> None:
+        self._usual = 60 * minutes
+        self.pause = self._usual
+        self._due = now + self.pause
+
+    def is_due(self, now: float) -> bool:
+        return now > self._due
+
+    def written(self, started: float, ended: float) -> None:
+        # A bound of the waiting, not a background write: that would hold a second copy of weights and moments in main
+        # memory (98 GB at 8B) to save what is 2 % already (docs/clusters.md has the figures).
+        self.pause = max(self._usual, (ended - started) / CHECKPOINT_SHARE)
+        self._due = ended + self.pause
+
+
+def _cost(title: str, write: float, step: float, pause: float) -> str:
+    return (
+        f"{title}: a resumable checkpoint took {write:.0f} s, the next one comes after {pause / 60:.0f} min; SIGTERM "
+        f"is answered within {write + step:.0f} s"
+    )
 
 
 def _tell(ranks: Ranks, text: str) -> None:

@@ -11,7 +11,7 @@ from otr.data.chat import Tokens
 from otr.errors import UserError
 from otr.loss import Objective, reference, rows
 from otr.loss.draws import token_keys
-from otr.train.loop import Example, Trainer, _checked_step, examples
+from otr.train.loop import CHECKPOINT_SHARE, Example, Pace, Trainer, _checked_step, examples
 
 TOLERANCE = 2e-6
 BATCH = sequences()
@@ -213,3 +213,26 @@ def test_over_length_examples_are_refused() -> None:
 def test_fewer_than_a_batch_is_refused() -> None:
     with pytest.raises(UserError, match="5 examples of at most max_length 8 tokens are fewer than one batch of 8"):
         examples(ROWS, _Letters(), recipe(max_length=8))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("write, minutes, expected", [(5.0, 15.0, 15 * 60), (18.0, 15.0, 15 * 60), (98.0, 15.0, 4900)])
+def test_writing_checkpoints_takes_at_most_its_share_of_the_time(write: float, minutes: float, expected: float) -> None:
+    """Steps of 30 s for 100 hours; writes of 8B at 1 GB/s and faster. The first one comes early, to know its cost."""
+    now, writes, pace = 0.0, [], Pace(minutes, 0.0)
+    while now < 360_000:
+        now += 30
+        if pace.is_due(now):
+            pace.written(now, now + write)
+            writes.append(now)
+            now += write
+    assert 60 * minutes < writes[0] <= 60 * minutes + 30
+    assert expected + write < writes[2] - writes[1] <= expected + write + 60
+    assert len(writes) * write / now <= CHECKPOINT_SHARE + write / now
+
+
+def test_a_single_slow_write_does_not_delay_all_others() -> None:
+    pace = Pace(1.0, 0.0)
+    pace.written(60.0, 160.0)
+    assert not pace.is_due(160.0 + 4999) and pace.is_due(160.0 + 5001)
+    pace.written(5200.0, 5201.0)
+    assert pace.pause == 60 and pace.is_due(5262.0)

@@ -113,6 +113,16 @@ def test_sigkill_while_a_checkpoint_is_written(run: Run, pattern: str) -> None:
     assert_undisturbed(run, out)
 
 
+def test_sigterm_while_a_checkpoint_is_written(run: Run) -> None:
+    process = run.start("told-at-write")
+    run.wait_for(process, "told-at-write", ".step-*.partial")
+    process.send(signal.SIGTERM)
+    assert process.wait() == 143, process.errors()
+    assert "told to stop; a checkpoint after step" in process.errors()
+    run.finish("told-at-write")
+    assert_undisturbed(run, "told-at-write")
+
+
 def test_a_full_disk_is_one_error_and_keeps_the_previous_checkpoint(run: Run) -> None:
     interrupted(run, "full")
     kept = run.checkpoints("full")
