@@ -12,7 +12,11 @@ Runs the default experiment, whole and through Snakemake, with five base models 
 
 Out: a table of OTR - SFT with its standard error (paired, over problems and training seeds) and of every method's
 average, a line a base; then how far averages and columns moved from the reference's, and whether the signs agree.
-About 15 minutes a base on two idle cores; started again, it goes on. --bases takes only some.
+Started again, it goes on. --bases takes only some, --training-seeds 1 makes a third of the trainings.
+
+Another processor's code path is a matter of the environment, with a folder of its own:
+
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python tests/benchmarks/stability.py --folder F --bases reference
 """
 
 import argparse
@@ -47,7 +51,7 @@ Accuracies = dict[str, list[float]]
 """By benchmark, the accuracy in percent of each problem, mean over samples and training seeds."""
 
 
-def experiment(bases: list[str], folder: Path) -> config.Experiment:
+def experiment(bases: list[str], training_seeds: int | None, folder: Path) -> config.Experiment:
     """The default experiment with these bases, written to a copy of the checkout's experiments."""
     whole = yaml.load((ROOT / "workflow/experiments/micro.yaml").read_text(), YamlLoader)
     [(name, shipped)] = whole["models"].items()
@@ -56,6 +60,7 @@ def experiment(bases: list[str], folder: Path) -> config.Experiment:
         "models": {base: {"label": base, "pretrain": shipped["pretrain"] | BASES[base]} for base in bases},
         "tables": {name: whole["tables"][name] | {"models": bases} for name in TABLES},
         "figure2": None,
+        "training_seeds": training_seeds or whole["training_seeds"],
     }
     for dataset in whole["datasets"].values():
         dataset["tokenizer"] = bases[0]  # documents, and so tokenizers, are the same
@@ -140,10 +145,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the copy of the checkout and its results go")
     parser.add_argument("--bases", nargs="+", default=list(BASES), choices=list(BASES))
+    parser.add_argument("--training-seeds", type=int, help="default: the experiment's")
     parser.add_argument("--cores", default="all")
     options = parser.parse_args()
     checkout(options.folder)
-    made = experiment(options.bases, options.folder)
+    made = experiment(options.bases, options.training_seeds, options.folder)
     targets = [f"results/{table}.md" for table in TABLES]
     command = [
         sys.executable,
