@@ -22,7 +22,7 @@ import types
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from trl import SFTTrainer
 
@@ -49,10 +49,10 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
 
     def __init__(
         self,
-        *args: Any,
+        *args: object,
         objective: Objective | ObjectiveName | Formula = "otr",
         logits_budget: float = LOGITS_BUDGET,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._sums: list[float] | None = None  # tokens, then the statistics summed over them, since the last log
@@ -64,22 +64,29 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
         _add_head(model, chosen, self.args.seed, logits_budget)
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor | tuple[Tensor, object]:
         """The loss of one micro-batch; TRL's own cross-entropy outside training or where outputs are asked for."""
         if return_outputs or not self.model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            plain: Tensor | tuple[Tensor, object] = super().compute_loss(
+                model, inputs, return_outputs, num_items_in_batch
+            )
+            return plain
         # Through the model's own call: DDP and FSDP do their work around it.
         out = model(**inputs, otr_step=self.state.global_step)
         tokens = out["tokens"] if num_items_in_batch is None else num_items_in_batch
-        loss = out["loss"] / torch.as_tensor(tokens, device=out["loss"].device).clamp(min=1)
+        loss: Tensor = out["loss"] / torch.as_tensor(tokens, device=out["loss"].device).clamp(min=1)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
             # The count is that of all ranks, whose gradients DDP averages.
             loss = loss * self.accelerator.num_processes
         self._record(inputs, out)
         return loss
 
-    def _record(self, inputs: dict[str, Any], out: dict[str, Tensor]) -> None:
+    def _record(self, inputs: dict[str, Tensor], out: dict[str, Tensor]) -> None:
         """Add this micro-batch's statistics to those that the next log shows."""
         seen = (
             inputs["attention_mask"].sum()
@@ -92,7 +99,7 @@ class OTRTrainer(SFTTrainer):  # type: ignore[misc]
         self._total_train_tokens += int(count)
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
 
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+    def log(self, logs: dict[str, float], *args: object, **kwargs: object) -> None:
         """Adds means over the tokens since the last log, not of the micro-batches' means."""
         if self._sums is not None and self.model.training:
             tokens, *sums = self._sums
