@@ -23,13 +23,17 @@ def column(row: Row, path: str) -> Any:
     for place, key in enumerate(path.split(".")):
         if isinstance(value, dict) and key in value:
             value = value[key]
-        elif isinstance(value, Sequence) and not isinstance(value, str) and key.isdigit() and int(key) < len(value):
+        elif isinstance(value, Sequence) and not isinstance(value, str | bytes) and _is_place(key, len(value)):
             value = value[int(key)]
         else:
-            found = f"{', '.join(row)}" if place == 0 else _kind(value)
+            found = ", ".join(map(str, row))[:400] if place == 0 else _kind(value)
             inside = f"has no column '{path}'" if place == 0 else f"column '{path}': no '{key}'"
-            raise UserError(f"{inside}; found: {found}")
+            raise _error(f"{inside}; found: {found}")
     return value
+
+
+def _is_place(key: str, count: int) -> bool:
+    return key.isascii() and key.isdigit() and len(key) < 10 and int(key) < count
 
 
 def text(row: Row, path: str) -> str:
@@ -39,17 +43,17 @@ def text(row: Row, path: str) -> str:
 
 def as_text(value: object, where: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise UserError(f"{where} is empty")
-    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise _error(f"{where} is empty")
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(value)
     if not isinstance(value, str):
-        raise UserError(f"{where} holds {_kind(value)}, a text is needed{_hint(value, where)}")
+        raise _error(f"{where} holds {_kind(value)}, a text is needed{_hint(value, where)}")
     if not value.strip():
-        raise UserError(f"{where} is empty")
+        raise _error(f"{where} is empty")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise UserError(
+        raise _error(
             f"{where} holds half a character (\\u{ord(value[error.start]):04x}, a lone surrogate) at position "
             f"{error.start}; correct or drop the row"
         ) from None
@@ -60,7 +64,7 @@ def boolean(row: Row, path: str) -> bool:
     """True or false. UserError for anything else: the text "false" is not false."""
     value = column(row, path)
     if not isinstance(value, bool):
-        raise UserError(f"column '{path}' holds {_kind(value)}, true or false is needed")
+        raise _error(f"column '{path}' holds {_kind(value)}, true or false is needed")
     return value
 
 
@@ -77,18 +81,19 @@ def options(row: Row, path: str) -> dict[str, str]:
     value, where = column(row, path), f"column '{path}'"
     pairs = _labelled(value)
     if pairs is None:
-        raise UserError(
+        raise _error(
             f"{where} holds {_kind(value)}; a list of texts, {{text, label}} lists, or texts by their letter are needed"
         )
     labels = [as_text(label, f"{where}, a label").strip() for label, _ in pairs]
     if len(pairs) < 2:
-        raise UserError(f"{where} holds {len(pairs)} options; at least 2 are needed")
+        raise _error(f"{where} holds {len(pairs)} options; at least 2 are needed")
     if len(pairs) > len(ascii_uppercase):
-        raise UserError(f"{where} holds {len(pairs)} options; at most {len(ascii_uppercase)} are allowed")
+        raise _error(f"{where} holds {len(pairs)} options; at most {len(ascii_uppercase)} are allowed")
     if len(set(labels)) < len(labels):
-        raise UserError(f"{where} has two options with one label ({', '.join(labels)})")
+        raise _error(f"{where} has two options with one label ({', '.join(labels)[:80]})")
     texts = [
-        as_text(option, f"{where}, option {label}").strip() for label, (_, option) in zip(labels, pairs, strict=True)
+        as_text(option, f"{where}, option {label[:80]}").strip()
+        for label, (_, option) in zip(labels, pairs, strict=True)
     ]
     return dict(zip(labels, texts, strict=True))
 
@@ -119,19 +124,24 @@ def letter(row: Row, path: str, labels: Sequence[str]) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and str(value) not in labels:
         if 0 <= value < len(labels):
             return ascii_uppercase[value]
-        raise UserError(f"column '{path}': option {value} of {len(labels)}, counted from 0, is needed to exist")
+        raise _error(f"column '{path}': option {value} of {len(labels)}, counted from 0, is needed to exist")
     label = as_text(value, f"column '{path}'").strip()
     if label not in labels:
-        raise UserError(f"column '{path}': one of the labels {', '.join(labels)} is needed, found {label[:40]!r}")
+        raise _error(f"column '{path}': one of the labels {', '.join(labels)} is needed, found {label[:40]!r}")
     return ascii_uppercase[list(labels).index(label)]
 
 
 def unseen(own: str, number: int, seen: dict[str, int]) -> str:
     """The id itself, noted in `seen`. UserError when an earlier row has it."""
     if own in seen:
-        raise UserError(f"the id {own[:60]!r} is also that of row {seen[own]}; ids must differ")
+        raise _error(f"the id {own[:60]!r} is also that of row {seen[own]}; ids must differ")
     seen[own] = number
     return own
+
+
+def _error(message: str) -> UserError:
+    """One line that any terminal shows, whatever the row's keys are made of."""
+    return UserError("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message))
 
 
 def _is_list(value: Any) -> bool:
@@ -156,5 +166,5 @@ def _hint(value: Any, where: str) -> str:
     if _is_list(value) and value:
         return f"; '{path}.0' names its first part"
     if isinstance(value, Mapping) and value:
-        return f"; '{path}.{next(iter(value))}' names a part of it"
+        return f"; '{path}.{str(next(iter(value)))[:80]}' names a part of it"
     return ""

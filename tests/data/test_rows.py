@@ -1,11 +1,15 @@
 """What a row's columns may hold; everything else is refused with the column's name."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from otr.data import rows
 from otr.errors import UserError
+from otr.files import Row
 
 
 @pytest.mark.parametrize("value", ["5", 5, 2.5, " é 𝔸 "])
@@ -89,3 +93,42 @@ def test_a_flag_is_true_or_false() -> None:
     for wrong in ("false", 0, None):
         with pytest.raises(UserError, match="true or false is needed"):
             rows.boolean({"a": wrong}, "a")
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.binary(max_size=4) | st.dates() | st.decimals()
+    | st.text(max_size=6) | st.sampled_from(["A", "B", "text", "\ud800", "\x00", " ", "0", "-1", "a\nb"])
+)  # fmt: skip
+KEYS = (
+    st.sampled_from(["A", "B", "C", "text", "label", "0", "1", "a\nb", "\ud800", "x" * 1000])
+    | st.text(max_size=2)
+    | st.integers()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
+)
+READERS: list[Callable[[Row, str], Any]] = [
+    rows.text,
+    rows.boolean,
+    rows.options,
+    lambda row, path: rows.letter(row, path, ["A", "B", "C"]),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+@settings(max_examples=300)
+@given(
+    value=VALUES,
+    path=st.sampled_from(["x", "x.0", "x.text", "x.-1", "x.0.label", "", ".", "y", "x.\u0663", "x.²", "x.99999999999"]),
+)
+def test_any_value_is_what_is_needed_or_one_line(read: Callable[[Row, str], Any], value: Any, path: str) -> None:
+    """Whatever parquet or JSON may hold, in any depth: a text is whole and not empty, or the line names the column."""
+    try:
+        found = read({"x": value}, path)
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1 and len(str(error)) < 600
+        assert f"column '{path}'" in str(error)
+        return
+    texts = list(found) + list(found.values()) if isinstance(found, dict) else [found]
+    for text in texts:
+        assert isinstance(text, bool) or (isinstance(text, str) and text.strip() and text.encode())
