@@ -77,6 +77,10 @@ MEMORY_SHARE = 0.92
 """Of a GPU's memory that vLLM takes."""
 SEQUENCES = {"cpu": 256, "gpu": 1024}
 """Most completions that an engine works on at once."""
+CPU_CACHE_GIB = 1
+"""Of main memory for keys and values on a CPU, taken whole at the start."""
+PROMPT_BATCH = 8192
+"""Tokens of prompts that a CPU's engine reads at once, or a whole context where that is longer."""
 WORKING_BYTES = 4e9
 """Of a GPU's memory for activations, graphs and the CUDA context."""
 
@@ -121,7 +125,7 @@ class VllmEngine:
         if on_cpu:
             os.environ |= {
                 "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-                "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
+                "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB)),
                 "OMP_NUM_THREADS": str(threads),
                 "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # jobs side by side would be bound to the same core
             }
@@ -129,7 +133,7 @@ class VllmEngine:
             options = {
                 "enforce_eager": True,
                 "enable_chunked_prefill": False,
-                "max_num_batched_tokens": max(context, 8192),
+                "max_num_batched_tokens": max(context, PROMPT_BATCH),
             }
             import torch
 

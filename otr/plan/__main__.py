@@ -13,9 +13,11 @@ text of tables and the assumptions they rest on. The model behind it:
              parameter.
   sampling   a decode step reads all weights and the keys and values of the batch, or computes 2 x parameters x batch,
              whichever takes longer (roofline), plus a fixed overhead. The batch is what fits the memory when
-             completions are half done on average. Prompts cost 2 x parameters x tokens; the last completion runs on
-             alone to its limit. Device-hours count every engine of a job.
+             completions are half done on average. Prompts cost 2 x parameters of the layers x tokens; the last
+             completion runs on alone to its limit. Device-hours count every engine of a job.
   grading    seconds of a core a completion.
+
+On a CPU the speed is a core's in bfloat16, and 0.45 of it where an experiment or the processor computes in float32.
 
 --calibrate takes the speed of training and decoding from finished runs instead (of the same model, else of others); do
 so only where they ran on the machine that is planned for.

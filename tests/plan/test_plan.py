@@ -17,7 +17,7 @@ from otr.config import Experiment, Model
 from otr.config.pretraining import PretrainSettings
 from otr.data.sources import Folders
 from otr.errors import UserError
-from otr.files import read_json, write_json, write_jsonl
+from otr.files import read_json, write_json, write_jsonl, write_record
 from otr.machine.hardware import BANDWIDTH_SHARE, KNOWN, MFU, Hardware
 from otr.models.shapes import TABLE, shape
 from otr.plan.__main__ import main
@@ -157,6 +157,38 @@ def test_problems_are_counted_where_they_are(tmp_path: Path) -> None:
     assert plan(paper, tmp_path).problems("gsm8k") == 7
     qwen = experiment("qwen")
     assert plan(qwen, tmp_path).problems("gsm8k") == qwen.benchmarks["gsm8k"].limit
+
+
+def test_a_real_model_on_a_cpu_is_planned_as_it_was_measured(tmp_path: Path) -> None:
+    """Qwen2.5-Coder-0.5B in bfloat16 on one core: 12.5 GB and 30 CPU seconds a step (two were measured), 5.25 GB an
+    engine, 470 CPU seconds for 56,400 tokens of GSM8K and MATH-500."""
+    qwen = experiment("qwen")
+    training = qwen.training.model_copy(update={"precision": "bfloat16"})
+    qwen = qwen.model_copy(update={"sampling_dtype": "bfloat16", "training": training})
+    for name, tokens in (("gsm8k", 41_493), ("math500", 14_945)):
+        file = tmp_path / "qwen/eval/qwen/base" / name / "sampling.json"
+        drawn = {"completions": qwen.benchmarks[name].limit, "tokens": tokens}
+        write_record(file, {"drawn_now": drawn, "samples_sha256": ""})
+    rows = [{"id": n, "problem": "p" * 300, "response": "r" * 400, "tokens": 100} for n in range(96)]
+    (tmp_path / "qwen/data/gsm8k-train").mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(tmp_path / "qwen/data/gsm8k-train/train.parquet")
+    made = plan(qwen, tmp_path, "cpu")
+    jobs = {(job.stage, job.name): job.cost for job in made.jobs}
+    training_cost, sampling_cost = jobs["train", "qwen sft"], jobs["sample", "qwen base mathematics"]
+    assert training_cost.memory_gb == pytest.approx(12.5, rel=0.25)
+    assert training_cost.device_hours * 3600 == pytest.approx(12 * 30 + 20, rel=0.25)
+    assert sampling_cost.memory_gb == pytest.approx(5.25, rel=0.25)
+    assert sampling_cost.device_hours * 3600 == pytest.approx(470, rel=0.25)
+
+
+def test_float32_is_planned_slower_on_a_cpu_alone(tmp_path: Path) -> None:
+    qwen, found = experiment("qwen"), {}
+    for precision in ("bfloat16", "float32"):
+        training = qwen.training.model_copy(update={"precision": precision})
+        changed = qwen.model_copy(update={"training": training})
+        found[precision] = [hours(plan(changed, tmp_path, device), "train") for device in ("cpu", "h100")]
+    assert found["float32"][0] > 1.9 * found["bfloat16"][0]
+    assert found["float32"][1] == found["bfloat16"][1]
 
 
 def test_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
