@@ -341,7 +341,7 @@ class Plan:
             3 * (config.intermediate_size + config.hidden_size) * size * max(self.experiment.context, PROMPT_BATCH)
         )
         logits = SAMPLER_BYTES * SEQUENCES["cpu"] * len(head)
-        return ENGINE_GB * 1e9 + self._weights(model) + CPU_CACHE_GIB * 2**30 + tables + prompts + logits
+        return float(ENGINE_GB * 1e9 + self._weights(model) + CPU_CACHE_GIB * 2**30 + tables + prompts + logits)
 
     def _step_seconds(self, model: str, batch: int, context: float) -> float:
         # The roofline of one decode step, which makes a token for each of `batch` sequences. The weights are read once
