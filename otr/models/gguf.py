@@ -15,6 +15,7 @@ import torch
 from gguf import GGML_QUANT_SIZES, GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from otr.data.chat import Chat
 from otr.errors import UserError, first_line
 from otr.files import Row
 from otr.models.export import export
@@ -34,6 +35,8 @@ def convert(file: Path, out: Path) -> Row:
     try:
         stored = {tensor.name: tensor.tensor_type for tensor in GGUFReader(file).tensors}
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+        tokenizer.name_or_path = str(file)
+        Chat(tokenizer)  # one without a chat template is refused before its weights are read
         loaded = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
         )
