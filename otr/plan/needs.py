@@ -1,6 +1,6 @@
 """What the jobs of a dry run ask for and take, as far as it is known without data: a line a rule.
 
-    planned on h100:
+    where there are GPUs, jobs ask for (hours on h100, as `gpu_type` of config.yaml says):
     sample_general       22 jobs   2 GPUs     8 cores   32-48 GB    1.2-5.7 h each, 149 GPU-hours
     openr1: 5000 examples, 625 from each of 8 intervals up to 8191 tokens; 156 steps of 64, ...
 
@@ -22,7 +22,7 @@ def needs(jobs: Iterable[Any], experiment: Experiment, requests: Requests) -> It
             rules.setdefault(job.rule.name, []).append(job)
     if not rules:
         return
-    yield f"planned on {requests.gpu_type}:"
+    yield f"where there are GPUs, jobs ask for (hours on {requests.gpu_type}, as `gpu_type` of config.yaml says):"
     rows = [[rule, *_row(rule, found, experiment, requests)] for rule, found in sorted(rules.items(), reverse=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
