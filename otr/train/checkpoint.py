@@ -15,6 +15,7 @@ written by otr/models/export.py.
 
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -85,8 +86,9 @@ def save(resume: Path, step: int, policy: Any, optimizer: torch.optim.Optimizer,
             remove(temporary)
         size = sum(parameter.numel() for parameter in policy.parameters()) * 12 / 1e9
         raise UserError(
-            f"{target}: the checkpoint cannot be written ({_reason(error)}); it takes {size:.2g} GB. The previous "
-            "checkpoint is kept: make room and run again"
+            f"{target}: the checkpoint cannot be written ({_reason(error)}); it takes {size:.2g} GB, and "
+            f"{shutil.disk_usage(resume).free / 1e9:.2g} GB are free. The previous checkpoint is kept: make room and "
+            "run again"
         ) from None
     ranks.wait()
     if ranks.first:
