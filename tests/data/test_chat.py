@@ -5,6 +5,7 @@ from data.tokenizers_by_template import CHATML, LLAMA2, PLAIN, QWEN3, QWEN25, by
 
 from otr import config
 from otr.config import Protocol
+from otr.data import chat as module
 from otr.data.chat import Chat, Tokens
 from otr.errors import UserError
 from otr.evaluation.protocols import Asker
@@ -90,6 +91,13 @@ def test_no_end_of_turn_at_all_is_an_error() -> None:
 def test_a_template_that_fails_is_an_error() -> None:
     with pytest.raises(UserError, match="the chat template fails \\(no assistant, please\\)"):
         Chat(byte_tokenizer("{{ raise_exception('no assistant, please') }}"))
+
+
+def test_a_template_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS", 0.3)
+    loops = "{% for a in range(99999) %}" * 4 + "{% endfor %}" * 4
+    with pytest.raises(UserError, match="the chat template takes more than"):
+        Chat(byte_tokenizer(loops))
 
 
 @pytest.mark.parametrize("family", ["chatml", "llama2"])
