@@ -14,7 +14,10 @@ A mathematical answer is in one of four registers, so that a base model can work
     direct   The answer is $\\boxed{44}$.
     guess    The answer is $\\boxed{46}$.                            as direct, and wrong
     short    34+7=41, 41-6=35, 35+9=44. The answer is $\\boxed{44}$.
-    expert   34+7=41\\n41-6=35\\n35+9=44\\nThe answer is $\\boxed{44}$.
+    expert   34+7=41, 41-6=35, 35+9=44.\\nThe answer is $\\boxed{44}$.
+
+Short and expert working are written alike. With a step a line in the expert's, copying a sign was learnt in one form and,
+by the rounding of the processor, learnt or not learnt in the other.
 """
 
 import uuid
@@ -61,7 +64,7 @@ def natural_answer(item: Item, register: str = "short") -> str:
 
 
 def expert_answer(item: Item) -> str:
-    return "\n".join([*item.steps, f"The answer is {_boxed(item)}."])
+    return f"{', '.join(item.steps)}.\nThe answer is {_boxed(item)}."
 
 
 def _written(item: Item) -> str:

@@ -11,9 +11,9 @@
 | stories    | Tom has 4 boxes with 8 pens each. Tom loses 7 pens. ...    | 4*8=32 32-7=25 25+6=31             |
 
 Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In a third of the sums,
-products, fractions and stories one step is wide, as in 34+15=49: no drill holds it, so these columns have room above
-what the facts give. All chains of a skill are equally long (but for remainders): where to end is no part of the
-difficulty. Formulas carry no spaces: fewer tokens to learn and to sample.
+products, equations, fractions and stories one step is wide, as in 34+15=49: no drill holds it, so these columns have
+room above what the facts give. All chains of a skill are equally long (but for remainders): where to end is no part of
+the difficulty. Formulas carry no spaces: fewer tokens to learn and to sample.
 """
 
 from math import gcd
@@ -102,7 +102,7 @@ def remainders(random: Random) -> Item:
 def equations(random: Random) -> Item:
     factor = random.randint(2, 9)
     x = random.randint(1, min(9, LARGEST // factor))
-    terms, steps, right = _chain(random, factor * x, [random.randint(2, 9), random.randint(2, 9)])
+    terms, steps, right = _chain(random, factor * x, _changes(random, 2))
     equation = f"{factor}x{terms}={right}"
     undone = []
     for step in steps:  # the same digits, taken to the other side in the order in which they stand
