@@ -16,8 +16,8 @@ A mathematical answer is in one of four registers, so that a base model can work
     short    34+7=41, 41-6=35, 35+9=44. The answer is $\\boxed{44}$.
     expert   34+7=41, 41-6=35, 35+9=44.\\nThe answer is $\\boxed{44}$.
 
-Short and expert working are written alike. With a step a line in the expert's, copying a sign was learnt in one form and
-learnt or not in the other, by the rounding of the processor.
+Short and expert working are written alike. With a step a line in the expert's, copying a sign was learnt in the one
+form, and in the other only by accident: another rounding decided it.
 """
 
 import uuid
