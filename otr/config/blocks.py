@@ -206,8 +206,6 @@ class Method(Block):
         if name not in FORMULAS:
             allowed = ", ".join(map(repr, FORMULAS))
             raise ValueError(f'found "{name}": input should be {allowed}')
-        if "old_log_p" in FORMULAS[name].needs:
-            raise ValueError(f"{name!r} needs the older policy's log-probabilities: train it with otr.OTRHead")
         return name
 
     @model_validator(mode="after")

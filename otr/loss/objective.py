@@ -417,12 +417,12 @@ _BUILT_IN = (
     ),
     Formula(
         "proximal-sft",
-        equation="L = -min(r, 1 + clip), r = p_x / p_old(x), p_old the policy at the start of the iteration",
+        equation="L = -min(r, 1 + clip), r = p_x / p_old(x), p_old the policy when the iteration began",
         source="Zhu et al., arXiv 2508.17784",
         A=_proximal,
         loss=lambda token, objective: -_ratio(token, objective),
         needs=frozenset({"old_log_p"}),
-        constants={"clip": Constant(0.2, 0.0)},
+        constants={"clip": Constant(0.2, 0.0), "iteration": Constant(8, 1)},
         reads_beta=False,
         reference=lambda logits, labels, objective, candidates, old: reference.proximal_sft(
             logits, labels, old, objective.clip

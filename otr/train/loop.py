@@ -96,7 +96,10 @@ class Policy(nn.Module):
         head: OTRHead = self.model.get_output_embeddings()
         return head
 
-    def forward(self, batch: MicroBatch, step: int, autocast: bool) -> HeadOutput:
+    def forward(
+        self, batch: MicroBatch, step: int, autocast: bool, old_log_p: Tensor | None = None, score: bool = False
+    ) -> HeadOutput | Tensor:
+        """The loss of the trained tokens; or with `score` log p of their labels, [t], which is a later `old_log_p`."""
         with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=autocast, cache_enabled=False):
             hidden = self.model.model(
                 input_ids=batch.input_ids,
@@ -109,7 +112,9 @@ class Policy(nn.Module):
             hidden = hidden.to(torch.bfloat16)
         columns = (batch.labels, batch.examples, batch.position_ids[0], batch.weights)
         hidden, labels, examples, positions, weights = (c.index_select(0, batch.trained) for c in (hidden, *columns))
-        output: HeadOutput = self.head(hidden, labels, examples, positions, step, weights, wait=False)
+        if score:
+            return self.head.log_p(hidden, labels)
+        output: HeadOutput = self.head(hidden, labels, examples, positions, step, weights, False, old_log_p)
         return output
 
 
@@ -153,6 +158,26 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
+        self.iteration = 1
+        """Steps that share an older policy, for an objective that compares with one; the state between two iterations
+        is weights and moments alone, as it is between two steps of the other objectives."""
+        self._compares = "old_log_p" in objective.formula.needs
+        if self._compares:
+            self.iteration = int(objective.constants.get("iteration", 1))
+        self._old_log_p: dict[int, list[Tensor]] = {}
+
+    def begin(self, number: int, coming: list[list[Example]]) -> None:
+        """An iteration begins with step `number` (from 0): keep log p of the labels of its steps' sequences, if the
+        objective asks for it. The one pass through the model that an older policy costs."""
+        self._old_log_p = {}
+        if not self._compares:
+            return
+        with torch.no_grad(), self._copies.in_use() if self._copies else nullcontext():
+            for step, sequences in enumerate(coming, number):
+                self._old_log_p[step] = [
+                    self.policy(batch.to(self.ranks.device), step, self._autocast, score=True)
+                    for batch in self.micro_batches(sequences)
+                ]
 
     def step(self, number: int, steps: int, sequences: list[Example], batches: list[MicroBatch] | None = None) -> Row:
         """One optimizer step on `sequences`; returns its metrics. FloatingPointError on a loss or gradient that is
@@ -177,9 +202,11 @@ class Trainer:
         # Sums over the micro-batches, then one row a rank: its rows of logits that are not finite.
         found = torch.zeros(summed + 3 * ranks.count, dtype=torch.float64, device=ranks.device)
         broken = found[summed:].view(ranks.count, 3)[ranks.rank]
+        batches = batches or self.micro_batches(sequences)
+        old_log_p = self._old_log_p.get(number, [None] * len(batches))
         with self._copies.in_use() if self._copies else nullcontext():
-            for batch in batches or self.micro_batches(sequences):
-                output = self.policy(batch.to(ranks.device), number, self._autocast)
+            for batch, old in zip(batches, old_log_p, strict=True):
+                output = self.policy(batch.to(ranks.device), number, self._autocast, old)
                 output.loss.backward()
                 found[:summed] += self._sums(output)
                 broken.copy_(torch.where(broken[:1] > 0, broken, output.broken))
@@ -224,8 +251,8 @@ def train(trainer: Trainer, data: list[Example], resume: Path, title: str, log: 
     """Run all steps of the recipe, resuming from the newest checkpoint in `resume`; returns every step's metrics on
     the first rank, and nothing on the others. `log` is told each of them as it comes.
 
-    SIGTERM or Ctrl-C to any rank writes a checkpoint and ends the process with status 143; a second Ctrl-C ends it at
-    once.
+    SIGTERM or Ctrl-C to any rank writes a checkpoint and ends the process with status 143, after the step under way or
+    after the iteration under way for an objective with an older policy; a second Ctrl-C ends it at once.
     """
     with _terminated() as terminated:
         return _steps(trainer, data, resume, title, terminated, log)
@@ -253,6 +280,8 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
         packed = packer.submit(trainer.micro_batches, sequences(first)) if first < steps else None
         for number in range(first, steps):
             started = time.monotonic()
+            if number % trainer.iteration == 0:
+                trainer.begin(number, [sequences(n) for n in range(number, min(number + trainer.iteration, steps))])
             batches = packed.result() if packed else None
             packed = packer.submit(trainer.micro_batches, sequences(number + 1)) if number + 1 < steps else None
             row = _checked_step(trainer, number, steps, sequences(number), batches)
@@ -265,6 +294,10 @@ def _steps(trainer: Trainer, data: list[Example], resume: Path, title: str, term
                 progress.update(note=f"loss {row['loss']:.4f}, {speed:.0f} tokens/s")
             due = pace.is_due(time.monotonic()) and number + 1 < steps
             stop, due = ranks.any(terminated.is_set, due)
+            # Inside an iteration the older policy is part of the state, and no checkpoint holds it.
+            whole = (number + 1) % trainer.iteration == 0 or number + 1 == steps
+            if not whole:
+                continue
             if stop or due:
                 if metrics is not None:
                     metrics.sync()

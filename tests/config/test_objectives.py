@@ -38,6 +38,7 @@ def experiment(folder: Path, method: str, top: str = "") -> Path:
     [
         ("{label: P, objective: power, constants: {alpha: 0.25}}", Objective("power", alpha=0.25)),
         ("{label: F, objective: focal, constants: {gamma: 1}}", Objective("focal", gamma=1.0)),
+        ("{label: X, objective: proximal-sft, constants: {iteration: 4}}", Objective("proximal-sft", iteration=4)),
         ("{label: R, objective: otr-rao-blackwell, beta: -0.5}", Objective("otr-rao-blackwell", beta=-0.5)),
         ("{label: B, objective: otr-baseline, samples: 8}", Objective("otr-baseline", samples=8)),
         ("{label: K, objective: otr-top-k, constants: {k: 3}}", Objective("otr-top-k", k=3)),
@@ -55,10 +56,7 @@ def test_each_objective_is_one_block(method: str, objective: Objective, tmp_path
         ("{label: P, objective: power, constants: {alfa: 1}}", "mine: objective power: no constant 'alfa'"),
         ("{label: P, objective: power, constants: {alpha: -1}}", "mine: objective alpha: a finite number from 0"),
         ("{label: S, objective: sft, beta: 0.5}", "mine: the objective 'sft' does not read beta; leave it out"),
-        (
-            "{label: X, objective: proximal-sft}",
-            "needs the older policy's log-probabilities: train it",
-        ),
+        ("{label: X, objective: proximal-sft, constants: {iteration: 0}}", "iteration: a finite number from 1"),
         ("{label: X, objective: half}", "found \"half\": input should be 'sft', 'dft', 'otr'"),
     ],
 )
