@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from otr.data.chat import load_tokenizer
 from otr.errors import UserError
 from otr.evaluation.protocols import Decoding
+from otr.files import read_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -81,6 +82,8 @@ CPU_CACHE_GIB = 1
 """Of main memory for keys and values on a CPU, taken whole at the start."""
 PROMPT_BATCH = 8192
 """Tokens of prompts that a CPU's engine reads at once, or a whole context where that is longer."""
+SMALLEST_VOCABULARY = 16_384
+"""From so many tokens on, top-p on a CPU is our own: below, vLLM's sort is fast enough."""
 WORKING_BYTES = 4e9
 """Of a GPU's memory for activations, graphs and the CUDA context."""
 
@@ -142,6 +145,11 @@ class VllmEngine:
             torch.set_num_threads(threads)
         from vllm import LLM
 
+        self._own_top_p = on_cpu and _vocabulary(checkpoint) >= SMALLEST_VOCABULARY
+        if self._own_top_p:
+            from otr.evaluation.nucleus import Nucleus
+
+            options["logits_processors"] = [Nucleus]
         self._llm = LLM(
             model=str(checkpoint),
             dtype=dtype,
@@ -166,7 +174,7 @@ class VllmEngine:
                 TokensPrompt(prompt_token_ids=request.prompt_ids),
                 SamplingParams(
                     temperature=decoding.temperature,
-                    top_p=decoding.top_p,
+                    **self._nucleus(decoding.top_p),
                     top_k=0,
                     min_p=0.0,
                     presence_penalty=0.0,
@@ -184,6 +192,18 @@ class VllmEngine:
                 if output.finished:
                     best = output.outputs[0]
                     yield Completion(output.request_id, best.text, str(best.finish_reason), len(best.token_ids))
+
+    def _nucleus(self, top_p: float) -> dict[str, Any]:
+        if not self._own_top_p or top_p == 1.0:
+            return {"top_p": top_p}
+        from otr.evaluation.nucleus import TOP_P
+
+        return {"top_p": 1.0, "extra_args": {TOP_P: top_p}}
+
+
+def _vocabulary(checkpoint: Path) -> int:
+    size: int = read_json(checkpoint / "config.json").get("vocab_size", 0)
+    return size
 
 
 def _gpu_sequences(checkpoint: Path, dtype: str, length: float) -> int:
