@@ -20,6 +20,7 @@ default budget of 1.25 GB is 4,096 tokens of bfloat16 logits at V = 151,936. Chu
 tokens, the tile of a matrix product on a GPU: a last tile filled by half costs as much as a full one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -161,12 +162,12 @@ class OTRHead(nn.Module):
         kept = (labels != IGNORED).nonzero().view(-1)
         _check_labels(labels[kept], self.weight.shape[0])
         states, cast = hidden.index_select(0, kept), self.weight.to(hidden.dtype)
-        found = hidden.new_zeros(len(labels), dtype=torch.float32)
+        found, sft = hidden.new_zeros(len(labels), dtype=torch.float32), Objective("sft")
         chunk = chunk_rows(len(kept), len(cast) * hidden.element_size(), self.logits_budget)
         for start in range(0, len(kept), chunk):
             places = kept[start : start + chunk]
             target, logits = labels[places], states[start : start + chunk] @ cast.T
-            nll = _rows(logits, target, target, Objective("sft"), None, diagnostics=False, gradient=False).nll
+            nll = _row_pass(logits, sft)(logits, target, target, sft, diagnostics=False, gradient=False).nll
             found[places] = -nll.float()
         return found
 
@@ -271,6 +272,7 @@ class _FusedHead(torch.autograd.Function):
         cast = weight.to(hidden.dtype)
         count, chunk = len(hidden), request.chunk
         buffer = hidden.new_empty(min(count, chunk), len(cast))
+        row_function = _row_pass(buffer, request.objective)
         hidden_gradient = torch.empty_like(hidden) if want_hidden else None
         weight_gradient: Tensor | None = None  # [V, H] float32
         parts = []
@@ -279,7 +281,7 @@ class _FusedHead(torch.autograd.Function):
             states = hidden[rows]
             logits = torch.mm(states, cast.T, out=buffer[: len(states)])
             parts.append(
-                _rows(
+                row_function(
                     logits,
                     labels[rows],
                     keys[rows],
@@ -332,7 +334,7 @@ class _RowLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         slope = logits.index_select(0, kept)  # a copy: the caller's logits stay
         gradient = ctx.needs_input_grad[0]
-        statistics = _rows(slope, labels, keys, objective, None, False, gradient, old_log_p)
+        statistics = _row_pass(slope, objective)(slope, labels, keys, objective, None, False, gradient, old_log_p)
         ctx.save_for_backward(slope, kept)
         ctx.rows = len(logits)
         ctx.mark_non_differentiable(statistics.finite)
@@ -348,23 +350,15 @@ class _RowLoss(torch.autograd.Function):
         return slope, None, None, None, None, None
 
 
-def _rows(
-    logits: Tensor,
-    labels: Tensor,
-    keys: Tensor,
-    objective: Objective,
-    weights: Tensor | None,
-    diagnostics: bool,
-    gradient: bool,
-    old_log_p: Tensor | None = None,
-) -> RowStatistics:
-    """The Triton kernel where it runs and holds the objective, the torch rows elsewhere: same contract, same draws."""
+def _row_pass(logits: Tensor, objective: Objective) -> Callable[..., RowStatistics]:
+    """The Triton kernel's row_pass where it runs and holds the objective, the torch rows' elsewhere: same contract,
+    same draws."""
     if logits.device.type == "cuda" and logits.dtype != torch.float64 and find_spec("triton"):
         from . import kernel  # here, so that a machine without a GPU needs no triton
 
         if kernel.holds(objective):
-            return kernel.row_pass(logits, labels, keys, objective, weights, diagnostics, gradient, old_log_p)
-    return row_pass(logits, labels, keys, objective, weights, diagnostics, gradient, old_log_p)
+            return kernel.row_pass
+    return row_pass
 
 
 def _add_product(total: Tensor | None, logits: Tensor, states: Tensor) -> Tensor:
