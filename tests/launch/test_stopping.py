@@ -54,7 +54,11 @@ def test_a_stop_is_no_crash_and_the_same_command_goes_on(tmp_path: Path, whom: s
     (tmp_path / "profiles/default/config.yaml").write_text((ROOT / "profiles/default/config.yaml").read_text())
     command = [sys.executable, "-m", "snakemake", "--cores", "2"]
     with (tmp_path / "said").open("w") as said:
-        run = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=said, stderr=said)
+        # A shell's background job ignores SIGINT, and would hand that on.
+        run = subprocess.Popen(
+            command, cwd=tmp_path, start_new_session=True, stdout=said, stderr=said,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
     end = time.monotonic() + 120
     while len(list(tmp_path.glob("started-*"))) < 2:
         assert run.poll() is None and time.monotonic() < end, (tmp_path / "said").read_text()

@@ -66,7 +66,7 @@ def test_completions_without_text_are_counted(generated: Path) -> None:
     benchmark = EXPERIMENT.benchmarks["choices"]
     rows = problems(benchmark, Folders(Path("unused"), generated))[:1]
     read = answered(rows, [["", " \n\t", "\u3000", "."]])
-    assert figures(read, verdicts(benchmark, read, matches(benchmark, read)))["empty"] == 3
+    assert figures(read, verdicts(benchmark, read, matches(benchmark, read))).empty == 3
 
 
 def test_bbeh_answers_are_matched_by_its_own_equalities(real_rows: Path) -> None:
