@@ -132,9 +132,19 @@ def test_a_search_hides_rows_and_says_how_many_are_left(browser: Browser, page: 
 def until(browser: Browser, condition: str) -> None:
     """Waits for what a click started: chunks are unpacked in the background."""
     end = time.monotonic() + 20
-    while not browser.run(condition):
+    while not holds(browser, condition):
         assert time.monotonic() < end, condition
         time.sleep(0.05)
+
+
+def holds(browser: Browser, condition: str) -> bool:
+    """False where the page goes to another address while it is asked."""
+    try:
+        return bool(browser.run(condition))
+    except RuntimeError as error:
+        if "navigated" not in str(error):
+            raise
+        return False
 
 
 def text(browser: Browser, selector: str) -> str:

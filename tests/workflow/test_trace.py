@@ -71,7 +71,9 @@ def test_a_completion_has_its_prompt_seed_and_verdict(built: Checkout, results: 
             assert verdict["gold"] == problem["gold"]["answers"]
             assert completion["tokens"] <= experiment.protocol(run).max_tokens
         if run == "base":
-            assert completions[0]["prompt"].count("Question:") == 4  # three demonstrations and the problem
+            demonstrations = experiment.benchmarks["stories"].few_shot
+            assert demonstrations is not None and demonstrations.count > 0
+            assert completions[0]["prompt"].count("Question:") == demonstrations.count + 1
 
 
 def test_a_score_says_where_it_came_from(results: Path) -> None:
