@@ -13,11 +13,14 @@ before it. Imports and helpers of earlier blocks go in front of a program that u
 
 A HumanEval prompt is put in front of a program that does not define the function: it may be the rest of it. A program
 that does define it keeps the imports and helpers of the prompt, which the model was given. evalplus's own sanitizer
-does the same with a whole text (the longest run of lines that parses, then what the function needs), at a cost of the
-square of its lines. Each line is looked at once here: no text takes long.
+takes the longest run of lines that parses, then what the function needs, at a cost of the square of its lines. Each
+line is looked at once here: no text takes long. What a program says of itself (`assert double(2) == 4` behind the
+function) is dropped as there: the benchmark's tests decide, and a wrong assert would end the program before them.
 """
 
+import ast
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -54,7 +57,7 @@ def extract(
     elif stub:
         given = [chunk for chunk in _chunks(stub) if chunk.names and row["entry_point"] not in chunk.names]
         text = _with_missing(text, given, is_given=True)
-    return Program(text, how)
+    return Program(_without_asserts(text), how)
 
 
 def _answer(completion: str, name: str) -> tuple[str, How]:
@@ -72,6 +75,31 @@ def _answer(completion: str, name: str) -> tuple[str, How]:
     if unclosed:
         return unclosed, "unclosed-block"
     return _code_alone(text, name), "whole"
+
+
+_LONGEST_PARSED = 50_000  # characters
+
+
+def _without_asserts(program: str) -> str:
+    """`program` without the asserts that stand on lines of their own outside all functions. As it is if it does not
+    parse, is longer than programs are, or has line ends that Python counts and `split` does not."""
+    if "assert" not in program or "\r" in program or "\f" in program or len(program) > _LONGEST_PARSED:
+        return program
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in the model's strings
+            body = ast.parse(program).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return program
+    dropped = {line for node in body if isinstance(node, ast.Assert) for line in _lines(node)}
+    kept = {line for node in body if not isinstance(node, ast.Assert) for line in _lines(node)}
+    if dropped & kept or not kept:
+        return program
+    return "\n".join(line for number, line in enumerate(program.split("\n"), 1) if number not in dropped)
+
+
+def _lines(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 # --- the pieces of a program

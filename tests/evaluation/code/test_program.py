@@ -18,6 +18,22 @@ def chat(completion: str, scorer: str = "mbpp") -> Program:
     return extract(completion, ROW if scorer == "humaneval" else WORDS, scorer, "chat", ())
 
 
+@pytest.mark.parametrize("fence", ["```python\n{}```", "{}"])
+def test_a_programs_own_asserts_do_not_run(fence: str) -> None:
+    """A wrong one would end it before the benchmark's tests; those inside functions are the program's."""
+    own = "\nassert double(1) == 3\nassert double(2) == (\n    5\n), 'no'\n"
+    text = chat(fence.format("def double(x):\n    assert x > 0\n    return 2 * x\n" + own)).text
+    assert "== 3" not in text and "5" not in text and "    assert x > 0" in text
+    found: dict[str, Any] = {}
+    exec(text, found)
+    assert found["double"](2) == 4
+
+
+@pytest.mark.parametrize("more", ["y = 1; assert y == 2", "text = '''\nassert\n'''", "assert double("])
+def test_what_is_no_assert_of_its_own_stays(more: str) -> None:
+    assert more in chat(f"```\n{CODE}{more}\n```").text
+
+
 def test_a_natural_completion_goes_on_with_the_prompt() -> None:
     found = extract("    return 2 * x\n\ndef more", ROW, "humaneval", "natural", ("\ndef ", "\nclass "))
     assert found == Program(STUB + "    return 2 * x\n", "continuation")
