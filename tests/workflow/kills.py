@@ -188,9 +188,22 @@ class Disturbed:
             started = (records.with_name("incomplete") / name).exists()
             if not started and json.loads(record.read_text()).get("endtime") and output.exists():
                 self.finished.setdefault(str(output), output.stat().st_mtime_ns)
+        living = self._sampled_by_orphans()
         for store in self.results.glob("*/eval/*/*/.store/*"):
+            if store.parents[1] in living:  # drawn and counted by a process that goes on
+                continue
             lines = sum(file.read_bytes().count(b"\n") for file in store.glob("*.lines"))
             self.kept[store.parents[1] / store.name] = lines
+
+    def _sampled_by_orphans(self) -> set[Path]:
+        """Folders of the evaluations whose sampling outlived the Snakemake that had started it."""
+        found = set()
+        for process in self.orphans:
+            with contextlib.suppress(psutil.Error):
+                words = process.cmdline()
+                if self._stage(process) == "sample" and "--out" in words:
+                    found.add(self.folder / words[words.index("--out") + 1])
+        return found
 
     def _check_finished(self) -> None:
         for path, time_made in self.finished.items():

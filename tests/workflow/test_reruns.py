@@ -1,5 +1,6 @@
 """What a change of settings or code reruns, read off dry runs in a checkout whose Table 1 was really built."""
 
+import base64
 import os
 import shutil
 from pathlib import Path
@@ -51,6 +52,24 @@ def test_another_model_label_reruns_tables_alone(finished: Checkout) -> None:
 def test_a_machine_setting_redoes_nothing(finished: Checkout, setting: str) -> None:
     """Content decides, and no content changes by it."""
     assert finished.planned("results/table1.md", "results/figure2.png", "--config", setting) == {}
+
+
+def test_other_prompts_are_checked_and_asked_in_one_call(finished: Checkout) -> None:
+    """`ready` runs for them, and what it is an `ancient` input of has its own reason (snakemake/snakemake#4166)."""
+    finished.edit(MICRO, "max_tokens: 128", "max_tokens: 120")  # of the base protocol, which stands first
+    found = finished.planned("results/table1.md")
+    assert found == {"ready": 1, "sample_all": 1, "grade_math_all": 1, "table": 1, "selected_table": 1}
+
+
+def test_an_interrupted_check_hides_no_missing_job(finished: Checkout) -> None:
+    """As after a kill while `ready` ran: its output lies there, marked incomplete, and nothing behind it was made."""
+    shutil.rmtree(finished.folder / "results/micro/eval")
+    shutil.rmtree(finished.folder / "results/micro/train/small/otr")
+    name = base64.b64encode(b"results/micro/ready/small.json").decode()
+    (finished.folder / ".snakemake/incomplete").mkdir(exist_ok=True)
+    (finished.folder / ".snakemake/incomplete" / name).touch()
+    found = finished.planned("results/table1.md")
+    assert (found["ready"], found["train"], found["sample_all"]) == (1, 1, 4)
 
 
 def test_what_decides_memory_and_speed_alone_redoes_nothing(finished: Checkout) -> None:

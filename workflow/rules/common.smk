@@ -10,13 +10,14 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from otr import config as settings
-from otr.launch import ending, imports, preflight, refusals, remaining, stopping, terminal
+from otr.launch import ending, imports, preflight, reasons, refusals, remaining, stopping, terminal
 from otr.errors import UserError
 from otr.plan.needs import needs
 from otr.plan.requests import MEMORY, Requests
 from otr.results import Paths
 
 preflight.set_paths(workflow.basedir)
+reasons.look_behind_ancient()
 
 
 CALM = terminal.Calm()
