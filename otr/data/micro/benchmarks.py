@@ -139,19 +139,19 @@ def _program(task: Task, solution: str) -> Row:
 
 Layout = Callable[[int, Item], Row]
 MATHEMATICS: dict[str, tuple[Layout, int]] = {
-    "stories": (_as_gsm8k, 160),
-    "fractions": (_as_math500, 160),
-    "sequences": (_as_olympiadbench, 100),
-    "products": (_as_minerva, 160),
-    "equations": (_as_amc, 160),
-    "remainders": (_as_aime24, 160),
-    "sums": (_as_aime25, 160),
+    "stories": (_as_gsm8k, 240),
+    "fractions": (_as_math500, 240),
+    "sequences": (_as_olympiadbench, 160),
+    "products": (_as_minerva, 240),
+    "equations": (_as_amc, 240),
+    "remainders": (_as_aime24, 180),
+    "sums": (_as_aime25, 240),
 }
-"""Benchmark (and skill): its layout and its number of problems."""
+"""Benchmark (and skill): its layout and its number of problems, fewer where a skill has few contents to hold out."""
 GENERAL: dict[str, tuple[Layout, int]] = {
-    "choices": (_as_mmlu_pro, 160),
-    "categories": (_as_supergpqa, 160),
-    "puzzles": (_as_bbeh, 160),
+    "choices": (_as_mmlu_pro, 240),
+    "categories": (_as_supergpqa, 240),
+    "puzzles": (_as_bbeh, 240),
 }
 CODE: dict[str, tuple[Layout, int]] = {"completions": (_as_humaneval, 60), "functions": (_as_mbpp, 60)}
 
