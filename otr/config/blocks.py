@@ -68,7 +68,8 @@ class Model(Block):
     gpus: Annotated[int, Field(ge=1, le=1024)] = 1
     """Devices a training job of this model takes on a GPU machine."""
     memory_gb: Annotated[int, Field(ge=1, le=10**5)] = 4
-    """Main memory that training this model asks a cluster for; a job that was killed asks for as much again."""
+    """Main memory that training this model takes: what a cluster is asked for (as much again after a kill), and what
+    decides how many jobs run side by side on one machine."""
     sampling_memory_gb: Annotated[int, Field(ge=1, le=10**5)] | None = None
     """The same for sampling, an engine; null takes memory_gb."""
 

@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
+
 from otr import config
 from otr.command.finished import AGAIN
 from otr.config.variant import variant
@@ -119,3 +121,10 @@ def gpus(machine: config.Machine, cluster: bool) -> int:
     if cluster:
         return ANY_NUMBER
     return len(installed())
+
+
+def memory(experiment: config.Experiment) -> int | None:
+    """MB of main memory that jobs side by side share on this machine; None for models made here, which are small."""
+    if all(model.pretrain for model in experiment.models.values()):
+        return None
+    return int(psutil.virtual_memory().total // 10**6)

@@ -4,8 +4,8 @@
     requests.minutes("train", wildcards, attempt)     # 1.5 x what otr.plan expects, and 20 minutes
 
 A job that the scheduler ended for its time (SIGTERM, noted beside its log by otr/command/stage.py) asks for more time
-when it is submitted again; one that failed otherwise, killed for its memory most likely, asks for more memory. On one
-machine nothing is limited by these numbers but the cores.
+when it is submitted again; one that failed otherwise, killed for its memory most likely, asks for more memory. One
+machine limits jobs side by side by their cores, their devices and, with models not made here, their memory.
 """
 
 import math

@@ -141,9 +141,9 @@ def test_generated_data_holds_no_test_problem(generated: Path) -> None:
     folders = Folders(Path("none"), generated)
     rows = list(examples(micro.datasets["slips"], folders))
     found = overlap(rows, {"stories": problems(micro.benchmarks["stories"], folders)})["benchmarks"]["stories"]
-    assert found["problems"] == 160
+    assert found["problems"] == 240
     assert found["exact"] == 0
-    assert 0 < found["overlapping"] < 160
+    assert 0 < found["overlapping"] < 240
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,10 @@ CLUSTER = not workflow.is_main_process or workflow.nodes is not None
 GPUS = preflight.gpus(machine, CLUSTER)
 if not CLUSTER and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
+# Nor is memory: two trainings that do not fit side by side run one after the other.
+MEGABYTES = preflight.memory(experiment)
+if not CLUSTER and MEGABYTES and "mem_mb" not in workflow.global_resources:
+    workflow.register_resource("mem_mb", MEGABYTES)
 
 if CLUSTER and workflow.is_main_process and find_spec("snakemake_executor_plugin_slurm"):
     from otr.launch import slurm
