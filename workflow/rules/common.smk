@@ -42,8 +42,8 @@ CLUSTER = not workflow.is_main_process or workflow.nodes is not None
 GPUS = preflight.gpus(machine, CLUSTER)
 if not CLUSTER and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
-# Nor is memory: two trainings that do not fit side by side run one after the other.
-MEGABYTES = preflight.memory(experiment)
+# Nor is memory: two trainings that do not fit side by side run one after the other. A dry run shows what jobs ask for.
+MEGABYTES = None if workflow.output_settings.dryrun else preflight.memory(experiment)
 if not CLUSTER and MEGABYTES and "mem_mb" not in workflow.global_resources:
     workflow.register_resource("mem_mb", MEGABYTES)
 
