@@ -35,10 +35,11 @@ def export(
     model.generation_config = GenerationConfig(
         eos_token_id=stop, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
     )
-    model.config.dtype = dtype
     try:
         with replacing(folder) as target:
             model.save_pretrained(target, state_dict=state)
+            model.config.dtype = dtype  # the model's own, float32, was written
+            model.config.save_pretrained(target)
             tokenizer.save_pretrained(target)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(

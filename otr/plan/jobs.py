@@ -201,7 +201,7 @@ class Plan:
         memory = expected_memory(shape, recipe, ranks, self._layout(model, run), gpu).total / 1e9
         memory += 0 if gpu else PROCESS_GB
         parameters = self.parameters(model)
-        final = parameters * (2 if recipe.precision == "bfloat16" else 4) / 1e9
+        final = parameters * (2 if self._number_type(recipe.precision) == "bfloat16" else 4) / 1e9
         resumable = 12 * parameters
         detail: Row = {
             "model": model,
@@ -375,10 +375,13 @@ class Plan:
         seconds = max((part.seconds_of_all_benchmarks * part.engines for part in drawn), default=0.0)
         return (tokens, seconds, files[0].engine_seconds or 0.0) if tokens and seconds else None
 
+    def _number_type(self, wanted: str) -> str:
+        """What `precision` or `sampling_dtype` comes to on the device."""
+        return "bfloat16" if self.hardware.is_gpu and wanted == "auto" else computed_in(wanted, "cpu")
+
     @property
     def _sampling_dtype(self) -> str:
-        wanted = self.experiment.sampling_dtype
-        return "bfloat16" if self.hardware.is_gpu and wanted == "auto" else computed_in(wanted, "cpu")
+        return self._number_type(self.experiment.sampling_dtype)
 
     def _weights(self, model: str) -> float:
         """Bytes an engine holds."""

@@ -79,6 +79,16 @@ def test_training_flops_of_the_paper(tmp_path: Path) -> None:
     assert 70 < job.cost.memory_gb <= 84 - 6
 
 
+@pytest.mark.parametrize(("precision", "size"), [("auto", 2), ("bfloat16", 2), ("float32", 4)])
+def test_a_checkpoint_is_as_large_as_its_number_type(tmp_path: Path, precision: str, size: int) -> None:
+    """On a GPU, where `auto` is bfloat16; it was planned as float32."""
+    shipped = experiment()
+    training = shipped.training.model_copy(update={"precision": precision})
+    made = plan(shipped.model_copy(update={"training": training}), tmp_path)
+    [job] = [job for job in made.jobs if job.name == "qwen2.5-3b otr" and job.stage == "train"]
+    assert job.cost.disk_gb == pytest.approx(size * 3.086, rel=0.001)
+
+
 def test_a_faster_device_takes_less_time(tmp_path: Path) -> None:
     slow, fast = plan(experiment(), tmp_path, "a100"), plan(experiment(), tmp_path, "h200")
     for stage in ("train", "sample"):
