@@ -25,13 +25,13 @@ from otr.data.micro import mathematics  # noqa: E402
 from otr.files import read_json, read_jsonl  # noqa: E402
 
 OBJECTIVES = ("sft", "dft", "otr", "expected-otr")
-RATES = ("1e-4", "3e-4", "1e-3", "3e-3")
+RATES = ("1e-4", "2e-4", "6e-4", "2e-3")
 IN_DOMAIN, OUT_OF_DOMAIN = ("Mathematics",), ("Code", "General reasoning")
 DOCUMENTS = 200
 
 
 def run_name(objective: str, rate: str) -> str:
-    return objective if rate == "3e-4" else f"{objective}-{rate}"
+    return objective if rate == "2e-4" else f"{objective}-{rate}"
 
 
 def texts(results: Path) -> list[list[tuple[str, float]]]:

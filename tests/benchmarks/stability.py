@@ -7,7 +7,7 @@ Runs the default experiment, whole and through Snakemake, with five base models 
 
     reference       as shipped
     rounding        initial weights times 1 + normal(0, 1e-6): what other rounding leads to, as another processor does
-    two-threads     pre-trained with another number of threads
+    one-thread      pre-trained with another number of threads
     seed-1, seed-2  other initial weights
 
 Out: a table of OTR - SFT with its standard error (paired, over problems and training seeds) and of every method's
@@ -41,7 +41,7 @@ from otr.files import read_jsonl  # noqa: E402
 BASES: dict[str, dict[str, Any]] = {
     "reference": {},
     "rounding": {"initial_noise": 1e-6},
-    "two-threads": {"threads": 2},
+    "one-thread": {"threads": 1},
     "seed-1": {"seed": 1},
     "seed-2": {"seed": 2},
 }

@@ -85,7 +85,7 @@ def test_a_score_says_where_it_came_from(results: Path) -> None:
         origin
     )
     run = json.loads((results / "train" / "small" / "sft" / "run.json").read_text())
-    assert run["recipe"]["learning_rate"] == 3e-4
+    assert run["recipe"]["learning_rate"] == 2e-4
     assert run["examples"] == 96
 
 

@@ -1,8 +1,11 @@
 '''Small Python functions to write, described in words: choose elements, change each, combine them, adjust the result.
 
 prompt    def total(xs):
-              """Return the sum of the elements of xs above 5, each times 3, plus 4."""
-body          return sum(x * 3 for x in xs if x > 5) + 4
+              """Return the sum of x over xs where x > 5, doubled."""
+body          return sum(x for x in xs if x > 5) * 2
+
+A task holds one number at most, and its condition as Python writes it. Which of two numbers belongs where, and words
+for operators, were learnt from some initial weights and not from others.
 '''
 
 from collections.abc import Sequence
@@ -48,73 +51,63 @@ def run(function: str, name: str, arguments: tuple[object, ...]) -> object:
 
 _CHOICES = (
     ("", ""),
-    (" above {c}", " if x > {c}"),
-    (" below {c}", " if x < {c}"),
-    (" divisible by {c}", " if x % {c} == 0"),
-    (" other than {c}", " if x != {c}"),
+    (" where x > {c}", " if x > {c}"),
+    (" where x < {c}", " if x < {c}"),
+    (" where x % {c} == 0", " if x % {c} == 0"),
+    (" where x != {c}", " if x != {c}"),
 )
-_CHANGES = (
-    ("", "x"),
-    (", each times {c}", "x * {c}"),
-    (", each plus {c}", "x + {c}"),
-    (", each minus {c}", "x - {c}"),
-    (", each squared", "x * x"),
+_CHANGES = ("x", "x * {c}", "x + {c}", "x - {c}", "x * x")
+_ADJUSTMENTS = (
+    ("", ""),
+    (", doubled", " * 2"),
+    (", tripled", " * 3"),
+    (", and one more", " + 1"),
+    (", and one less", " - 1"),
+    (", negated", " * -1"),
 )
-
-
-def _chosen(random: Random) -> tuple[str, str]:
-    """(words, condition) that choose elements of xs; empty for all of them."""
-    return _with_number(random, _CHOICES)
-
-
-def _changed(random: Random) -> tuple[str, str]:
-    """(words, expression) for what becomes of each chosen element."""
-    return _with_number(random, _CHANGES)
-
-
-def _with_number(random: Random, phrases: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """One of the phrases and its code, with a number from 2 to 9 in both."""
-    c = random.randint(2, 9)
-    words, code = random.choice(phrases)
-    return words.format(c=c), code.format(c=c)
-
-
-def _adjusted(random: Random) -> tuple[str, str]:
-    """(words, operation) applied to the result."""
-    c = random.randint(2, 9)
-    return random.choice(
-        (("", ""), (f", plus {c}", f" + {c}"), (f", minus {c}", f" - {c}"), (f", times {c}", f" * {c}"))
-    )
 
 
 def numbers(random: Random) -> Task:
     """Functions of a list of integers."""
-    which, condition = _chosen(random)
-    how, expression = _changed(random)
-    then, operation = _adjusted(random)
-    if condition:  # chosen or changed, not both
-        how, expression = "", "x"
-    elements = f"{expression} for x in xs{condition}"
-    name, noun, call = random.choice(
-        (
-            ("total", "the sum", f"sum({elements})"),
-            ("largest", "the largest", f"max(({elements}), default=0)"),
-            ("smallest", "the smallest", f"min(({elements}), default=0)"),
-            ("count", "the number", f"len([{elements}])"),
-            ("collect", "the list", f"[{elements}]"),
-        )
+    return _of_numbers(
+        random,
+        ("total", "the sum", "sum({elements})"),
+        ("largest", "the largest", "max(({elements}), default=0)"),
+        ("smallest", "the smallest", "min(({elements}), default=0)"),
+        ("count", "the number", "len([{elements}])"),
+        ("collect", "the list", "[{elements}]"),
     )
+
+
+def unexplained(random: Random) -> Task:
+    """Functions of a list that no document has: a model cannot know them."""
+    return _of_numbers(
+        random,
+        ("spread", "the spread", "(max(({elements}), default=0) - min(({elements}), default=0))"),
+        ("parity", "the parity", "(sum({elements}) % 2)"),
+    )
+
+
+def _of_numbers(random: Random, *kinds: tuple[str, str, str]) -> Task:
+    c = random.randint(2, 9)
+    which, condition = (text.format(c=c) for text in random.choice(_CHOICES))
+    # Chosen or changed, not both: one number a task.
+    expression = "x" if condition else random.choice(_CHANGES).format(c=c)
+    then, operation = random.choice(_ADJUSTMENTS)
+    elements = f"{expression} for x in xs{condition}"
+    name, noun, call = random.choice(kinds)
+    call = call.format(elements=elements)
     if name == "collect":  # a list takes no plus or minus; it is sorted instead
         then, operation = random.choice((("", ""), (", sorted", "sorted")))
         call, operation = (f"sorted({elements})", "") if operation else (call, "")
-    text = f"{noun} of the elements of xs{which}{how}{then}"
+    text = f"{noun} of {expression} over xs{which}{then}"
     inputs = [([random.randint(-9, 30) for _ in range(length)],) for length in (4, 0, 1, 3, 5, 8, 12, 20)]
     return _task(name, "xs", text, f"    return {call}{operation}\n", inputs)
 
 
 def words(random: Random) -> Task:
     """Functions of a string."""
-    c, times = random.randint(2, 9), random.randint(2, 4)
+    c = random.randint(2, 9)
     part, cut = random.choice(
         (
             ("s", "s"),
@@ -129,7 +122,8 @@ def words(random: Random) -> Task:
     name, end, operation = random.choice(
         (
             ("change", "", ""),
-            ("repeat", f", {times} times", f" * {times}"),
+            ("repeat", ", twice", " * 2"),
+            ("repeat", ", thrice", " * 3"),
             ("join", ", then a dash and s", ' + "-" + s'),
         )
     )

@@ -32,15 +32,13 @@ from otr.files import Row
 PROMPT_WEIGHT = 0.1
 SKILLS: dict[str, Generator] = mathematics.SKILLS | code.SKILLS | general.SKILLS
 SHARES = {name: 0.46 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
-SHARES |= {"code": 0.13, "choices": 0.06, "categories": 0.06, "puzzles": 0.08, "drill": 0.21}
+SHARES |= {"code": 0.15, "choices": 0.07, "categories": 0.06, "puzzles": 0.08, "drill": 0.18}
 """Share of each skill among the documents."""
 CHAT_SHARE = 0.5
 CHAT_REGISTERS = {"direct": 0.35, "guess": 0.25, "short": 0.25, "expert": 0.15}
 NATURAL_REGISTERS = {"direct": 0.5, "guess": 0.25, "short": 0.25}
-WORKED_REGISTERS = {"direct": 0.2, "guess": 0.1, "short": 0.7}
-WORKED = ("products", "sequences", "equations")
-"""Skills that a natural document mostly works out. Greedy decoding follows the majority: near a tie, which columns of
-the base row are worked out would be an accident of the initial weights."""
+CHOSEN_WEIGHT, PROGRAM_WEIGHT = 4.0, 2.0
+"""Loss weights of an answer without steps and of a program: few of a document's tokens say what there is to learn."""
 DRILL_FACTS = 10
 WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 SLIPS = (0.1, 0.25, 0.5)
@@ -88,7 +86,7 @@ def documents(random: Random, count: int) -> Iterator[Row]:
         elif skill == "code":
             segments = _code(random, next(sources[skill]))
         else:
-            segments = _natural(random, [next(sources[skill]) for _ in range(random.choice((1, 1, 2, 4)))])
+            segments = _natural(random, [next(sources[skill]) for _ in range(random.choice((1, 2, 3, 4)))])
         yield {"skill": skill, "form": form, "segments": segments}
 
 
@@ -109,13 +107,13 @@ def _register(random: Random, shares: dict[str, float]) -> str:
 
 
 def _natural(random: Random, items: list[Item]) -> Segments:
-    register = _register(random, WORKED_REGISTERS if items[0].skill in WORKED else NATURAL_REGISTERS)
+    register = _register(random, NATURAL_REGISTERS)
     segments: Segments = []
     for item in items:
         gap = "\n\n" if segments else ""
         segments.append((gap + natural_prompt(item.problem), PROMPT_WEIGHT))
         shown = misread(item, random) if register == "guess" and item.steps else item
-        segments.append((f" {natural_answer(shown, register)}", 1.0))
+        segments += _weighted(item, f" {natural_answer(shown, register)}")
     return segments
 
 
@@ -123,16 +121,20 @@ def _code(random: Random, item: Item) -> Segments:
     """A prompt and the plain program after it: a stub and its body, or a request and the whole function."""
     assert isinstance(item, Task)
     if random.random() < 0.5:
-        return [(item.stub, PROMPT_WEIGHT), (item.body, 1.0)]
-    return [(item.request, PROMPT_WEIGHT), (item.function, 1.0)]
+        return [(item.stub, PROMPT_WEIGHT), (item.body, PROGRAM_WEIGHT)]
+    return [(item.request, PROMPT_WEIGHT), (item.function, PROGRAM_WEIGHT)]
 
 
 def _chat(random: Random, item: Item) -> Segments:
     if isinstance(item, Task):
         problem = item.stub if random.random() < 0.5 else item.request
         answer = f"```python\n{item.function}```"
-        return [(chat_prompt(problem.strip()), PROMPT_WEIGHT), (f"{answer}<|im_end|>", 1.0)]
-    return [(chat_prompt(item.problem), PROMPT_WEIGHT), (f"{_chat_answer(random, item)}<|im_end|>", 1.0)]
+        return [(chat_prompt(problem.strip()), PROMPT_WEIGHT), (f"{answer}<|im_end|>", PROGRAM_WEIGHT)]
+    return [(chat_prompt(item.problem), PROMPT_WEIGHT), *_weighted(item, f"{_chat_answer(random, item)}<|im_end|>")]
+
+
+def _weighted(item: Item, answer: str) -> Segments:
+    return [(answer, 1.0 if item.steps else CHOSEN_WEIGHT)]
 
 
 def _chat_answer(random: Random, item: Item) -> str:

@@ -2,14 +2,16 @@
 
 choices     It is 9:35. What part of the day is it 7 hours later?  A. night  B. morning ...   (C)
 categories  What are most of these: fox, red, hen, jam?  A. animals  B. colours ...           (A)
-puzzles     Sort from small to large: 7 2 5.                                                  2 5 7
+puzzles     Sort from first to last: g b e.                                                   b e g
 
 The options of a benchmark always stand in one order. Finding the letter in front of a text is beyond models of this
 size (they stayed at chance through 2.4 million tokens); which letter goes with which time or kind is not.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from string import ascii_lowercase
 
 from otr.data.micro.items import Generator, Item
 
@@ -21,6 +23,20 @@ KINDS = {
     "foods": ("rice", "soup", "cake", "jam", "ham", "egg", "corn", "bean"),
     "tools": ("saw", "axe", "file", "rake", "nail", "drill", "knife", "spade"),
 }
+LATER_SHARE = 1 / 3
+STRANGERS = {
+    "animals": ("wolf", "goat", "duck", "mole", "crab", "toad"),
+    "colours": ("cyan", "teal", "navy", "lime", "rose", "plum"),
+    "foods": ("kale", "leek", "stew", "pie", "tofu", "oats"),
+    "tools": ("awl", "vice", "adze", "plane", "clamp", "chisel"),
+}
+# fmt: off
+NUMBERS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "twenty-one",
+    "twenty-two", "twenty-three",
+)
+# fmt: on
 WORDS = tuple(word for kind in KINDS.values() for word in kind)
 
 
@@ -49,28 +65,32 @@ def _choice(skill: str, content: str, question: str, options: tuple[str, ...], i
 def choices(random: Random) -> Choice:
     """What part of the day is it at a given time, or some hours later?"""
     hour, minute = random.randrange(24), random.randrange(60)
-    later = random.randint(1, 6) if random.random() < 0.5 else 0
+    later = random.randint(1, 6) if random.random() < LATER_SHARE else 0
     question = f"It is {hour}:{minute:02d}. What part of the day is it {f'{later} hours later' if later else 'now'}?"
     return _choice("choices", question, question, PARTS, (hour + later) % 24 // 6, "times")
 
 
 def categories(random: Random) -> Choice:
     """Of which kind are most of four words: three of them, or two where the others are of kinds of their own?"""
-    kind, *others = random.sample(list(KINDS), 3)
+    return _category(random, KINDS)
+
+
+def _category(random: Random, words_of: Mapping[str, Sequence[str]]) -> Choice:
+    kind, *others = random.sample(list(words_of), 3)
     count = random.choice((2, 3))
-    words = [*random.sample(KINDS[kind], count), *(random.choice(KINDS[other]) for other in others[: 4 - count])]
+    words = [*random.sample(words_of[kind], count), *(random.choice(words_of[other]) for other in others[: 4 - count])]
     random.shuffle(words)
     content, question = " ".join(sorted(words)), f"What are most of these: {', '.join(words)}?"
     return _choice("categories", content, question, tuple(KINDS), list(KINDS).index(kind), kind)
 
 
 def puzzles(random: Random) -> Item:
-    return random.choice((_sort, _sort, _count, _largest))(random)
+    return random.choice((_sort, _sort, _count, _last))(random)
 
 
 def _sort(random: Random) -> Item:
-    digits = random.sample(range(1, 10), random.randint(3, 4))
-    return _puzzle("sort", f"Sort from small to large: {_spaced(digits)}.", _spaced(sorted(digits)))
+    letters = random.sample(LETTERS[:9].lower(), random.randint(3, 4))
+    return _puzzle("sort", f"Sort from first to last: {' '.join(letters)}.", " ".join(sorted(letters)))
 
 
 def _count(random: Random) -> Item:
@@ -79,17 +99,36 @@ def _count(random: Random) -> Item:
     return _puzzle("count", f"How often does {asked} stand here: {' '.join(words)}?", str(words.count(asked)))
 
 
-def _largest(random: Random) -> Item:
-    numbers = random.sample(range(1, 30), random.randint(3, 5))
-    return _puzzle("largest", f"Which is the largest: {_spaced(numbers)}?", str(max(numbers)))
-
-
-def _spaced(numbers: list[int]) -> str:
-    return " ".join(map(str, numbers))
+def _last(random: Random) -> Item:
+    letters = random.sample(ascii_lowercase, random.randint(3, 5))
+    return _puzzle("last", f"Which comes last in the alphabet: {' '.join(letters)}?", max(letters))
 
 
 def _puzzle(task: str, problem: str, answer: str) -> Item:
     return Item(skill="puzzles", key=f"puzzles {task} {problem}", problem=problem, answer=answer)
 
 
+def choices_in_words(random: Random) -> Choice:
+    """As choices, with the time in words."""
+    hour, minute = random.randrange(24), random.randrange(10, 24)
+    question = f"It is {NUMBERS[hour]} {NUMBERS[minute]}. What part of the day is it now?"
+    return _choice("choices", question, question, PARTS, hour // 6, "words")
+
+
+def categories_of_strangers(random: Random) -> Choice:
+    """As categories, of words that no document has."""
+    return _category(random, STRANGERS)
+
+
+def puzzles_backwards(random: Random) -> Item:
+    letters = random.sample(LETTERS[:9].lower(), random.randint(3, 4))
+    answer = " ".join(sorted(letters, reverse=True))
+    return _puzzle("sort", f"Sort from last to first: {' '.join(letters)}.", answer)
+
+
+UNEXPLAINED: dict[str, Generator] = {
+    "choices": choices_in_words,
+    "categories": categories_of_strangers,
+    "puzzles": puzzles_backwards,
+}
 SKILLS: dict[str, Generator] = {"choices": choices, "categories": categories, "puzzles": puzzles}

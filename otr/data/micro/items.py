@@ -56,17 +56,27 @@ def held_out(item: Item) -> bool:
 
 def training_items(generator: Generator, random: Random) -> Iterator[Item]:
     """Endless items for pre-training and tuning; contents may repeat, none is held out."""
-    while True:
-        item = generator(random)
-        if not held_out(item):
-            yield item
+    return (item for item in _endless(generator, random) if not held_out(item))
 
 
 def test_items(generator: Generator, random: Random, count: int) -> list[Item]:
     """`count` held-out items, each content once."""
+    return distinct((item for item in _endless(generator, random) if held_out(item)), count)
+
+
+def unexplained_items(generator: Generator, random: Random, count: int) -> list[Item]:
+    """`count` items of a kind that no document has, each content once."""
+    return distinct(_endless(generator, random), count)
+
+
+def distinct(items: Iterator[Item], count: int) -> list[Item]:
     chosen: dict[str, Item] = {}
     while len(chosen) < count:
-        item = generator(random)
-        if held_out(item):
-            chosen.setdefault(item.key, item)
+        item = next(items)
+        chosen.setdefault(item.key, item)
     return list(chosen.values())
+
+
+def _endless(generator: Generator, random: Random) -> Iterator[Item]:
+    while True:
+        yield generator(random)

@@ -5,15 +5,15 @@
 | sums       | What is 34+5-6+7?                                          | 34+5=39 39-6=33 33+7=40            |
 | products   | What is 4*7+5-9?                                           | 4*7=28 28+5=33 33-9=24             |
 | remainders | What is the remainder of 15+7 divided by 9?                | 15+7=22 22-9=13 13-9=4             |
-| equations  | Solve 3x+4+5=24 for x.                                     | 24-4=20 20-5=15 15/3=5             |
-| sequences  | What comes next: 3, 7, 5, 9?                               | 7-5=2 9-2=7                        |
-| fractions  | What is $\\frac{1}{2}+\\frac{4}{8}-\\frac{1}{8}$?             | 1*4=4 4+4=8 8-1=7, \\frac{7}{8}     |
+| equations  | Solve 3x=24-4-5 for x.                                     | 24-4=20 20-5=15 15/3=5             |
+| sequences  | What comes next, up and down in turn: 3, 7, 5, 9?          | 7-5=2 9-2=7                        |
+| fractions  | What is $2\\cdot\\frac{2}{8}+\\frac{4}{8}-\\frac{1}{8}$?      | 2*2=4 4+4=8 8-1=7, \\frac{7}{8}     |
 | stories    | Tom has 4 boxes with 8 pens each. Tom loses 7 pens. ...    | 4*8=32 32-7=25 25+6=31             |
 
-Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In a third of the sums,
-products, equations, fractions and stories one step is wide, as in 34+15=49: no drill holds it, so these columns have
-room above what the facts give. All chains of a skill are equally long (but for remainders): where to end is no part of
-the difficulty. Formulas carry no spaces: fewer tokens to learn and to sample.
+Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In three tenths of the
+problems of all skills but sequences one step is wide, as in 34+15=49. No drill holds it: models know only some of
+these. All chains of a skill are equally long (but for remainders): where to end is no part of the difficulty. Formulas
+carry no spaces: fewer tokens to learn and to sample.
 """
 
 from math import gcd
@@ -24,7 +24,7 @@ from otr.data.micro.items import Generator, Item, solved
 NAMES = ("Ann", "Ben", "Tom", "Sue", "Max", "Eva")
 THINGS = ("pens", "cups", "eggs", "nuts", "hats", "bags")
 LARGEST = 60
-WIDE_SHARE = 1 / 3
+WIDE_SHARE = 0.3
 WIDE = range(11, 30)
 
 
@@ -90,7 +90,7 @@ def products(random: Random) -> Item:
 def remainders(random: Random) -> Item:
     divisor = random.randint(4, 9)
     first = random.randint(divisor, 6 * divisor)
-    terms, steps, number = _chain(random, first, [random.randint(2, 9)])
+    terms, steps, number = _chain(random, first, _changes(random, 1))
     while number >= divisor:
         steps.append(f"{number}-{divisor}={number - divisor}")
         number -= divisor
@@ -100,70 +100,69 @@ def remainders(random: Random) -> Item:
 
 
 def equations(random: Random) -> Item:
+    """Made backwards from the solution, so that every number on the way stays within the facts."""
     factor = random.randint(2, 9)
     x = random.randint(1, min(9, LARGEST // factor))
-    terms, steps, right = _chain(random, factor * x, _changes(random, 2))
-    equation = f"{factor}x{terms}={right}"
-    undone = []
-    for step in steps:  # the same digits, taken to the other side in the order in which they stand
-        change = step.partition("=")[0]
-        sign = "-" if "+" in change else "+"
-        digit = change.replace("-", "+").partition("+")[2]
-        result = right - int(digit) if sign == "-" else right + int(digit)
-        undone.append(f"{right}{sign}{digit}={result}")
-        right = result
+    _, steps, right = _chain(random, factor * x, _changes(random, 2))
+    terms, undone = "", []
+    for step in reversed(steps):
+        left, _, after = step.partition("=")
+        before, sign, change = left.partition("+") if "+" in left else left.partition("-")
+        opposite = "-" if sign == "+" else "+"
+        terms += f"{opposite}{change}"
+        undone.append(f"{after}{opposite}{change}={before}")
+    equation = f"{factor}x={right}{terms}"
     wording = random.choice(("Solve {} for x.", "Find x if {}.", "What is x if {}?"))
     return solved("equations", equation, wording.format(equation), [*undone, f"{factor * x}/{factor}={x}"])
 
 
 def sequences(random: Random) -> Item:
-    terms, steps = random.choice((_steady, _growing, _alternating, _alternating))(random)
+    """The wording names the rule: telling rules apart by the numbers was learnt from some initial weights only."""
+    rule, terms, steps = random.choice((_steady, _growing, _alternating, _alternating))(random)
     shown = ", ".join(map(str, terms))
-    wording = random.choice(("What comes next: {}?", "Find the next number: {}."))
-    return solved("sequences", shown, wording.format(shown), steps)
+    wording = random.choice(("What comes next, {}: {}?", "Find the next number, {}: {}."))
+    return solved("sequences", shown, wording.format(rule, shown), steps)
 
 
-# Each kind of sequence: the four terms that are shown, and the steps to the fifth.
+# Each kind of sequence: its rule in words, the four terms that are shown, and the steps to the fifth.
 
 
-def _steady(random: Random) -> tuple[list[int], list[str]]:
+def _steady(random: Random) -> tuple[str, list[int], list[str]]:
     step = random.randint(2, 6)
     start = random.randint(1, LARGEST - 4 * step)
     terms = [start + step * index for index in range(4)]
     if random.random() < 0.5:
         terms = [start + step * (4 - index) for index in range(4)]
-        return terms, [f"{terms[2]}-{terms[3]}={step}", f"{terms[3]}-{step}={start}"]
-    return terms, [f"{terms[3]}-{terms[2]}={step}", f"{terms[3]}+{step}={terms[3] + step}"]
+        return "down by equal steps", terms, [f"{terms[2]}-{terms[3]}={step}", f"{terms[3]}-{step}={start}"]
+    return "up by equal steps", terms, [f"{terms[3]}-{terms[2]}={step}", f"{terms[3]}+{step}={terms[3] + step}"]
 
 
-def _growing(random: Random) -> tuple[list[int], list[str]]:
+def _growing(random: Random) -> tuple[str, list[int], list[str]]:
     start, step = random.randint(1, 30), random.randint(1, 4)
     terms = [start, start + step, start + 2 * step + 1, start + 3 * step + 3]
     last = step + 2
-    return terms, [
-        f"{terms[3]}-{terms[2]}={last}",
-        f"{last}+1={last + 1}",
-        f"{terms[3]}+{last + 1}={terms[3] + last + 1}",
-    ]
+    return (
+        "up by growing steps",
+        terms,
+        [f"{terms[3]}-{terms[2]}={last}", f"{last}+1={last + 1}", f"{terms[3]}+{last + 1}={terms[3] + last + 1}"],
+    )
 
 
-def _alternating(random: Random) -> tuple[list[int], list[str]]:
+def _alternating(random: Random) -> tuple[str, list[int], list[str]]:
     start, up, down = random.randint(10, 45), random.randint(2, 9), random.randint(2, 9)
     down = min(down, (start + 2 * up) // 2)
     terms = [start, start + up, start + up - down, start + 2 * up - down]
-    return terms, [f"{terms[1]}-{terms[2]}={down}", f"{terms[3]}-{down}={terms[3] - down}"]
+    return "up and down in turn", terms, [f"{terms[1]}-{terms[2]}={down}", f"{terms[3]}-{down}={terms[3] - down}"]
 
 
 def fractions(random: Random) -> Item:
-    """Fractions whose denominators divide the largest of them; only sums that cannot be reduced."""
+    """Multiples of one fraction, of one denominator; only results that cannot be reduced."""
     while True:
-        common = random.choice((4, 6, 8, 9, 10, 12))
-        below = random.choice([number for number in range(2, common) if common % number == 0])
-        above = random.randint(1, 9)
-        total = above * (common // below)
-        if total > LARGEST:
-            continue
-        terms, steps = latex(above, below), [f"{above}*{common // below}={total}"]
+        common = random.choice((4, 6, 7, 8, 9, 10, 12))
+        times = random.randint(2, 9)
+        above = random.randint(1, min(9, LARGEST // times))
+        total = times * above
+        terms, steps = f"{times}\\cdot{latex(above, common)}", [f"{times}*{above}={total}"]
         for change in _changes(random, 2, smallest=1):
             left, step = _addition(random, total, change)
             terms += f"{left[len(str(total))]}{latex(change, common)}"
@@ -173,6 +172,20 @@ def fractions(random: Random) -> Item:
             break
     frame = ("\\frac{", f"}}{{{common}}}")
     return solved("fractions", terms, _asked(random, f"${terms}$"), steps, frame)
+
+
+def further(item: Item) -> Item:
+    """The item with one step more, which no document asks for."""
+    denominator = int(item.frame[1].strip("{}") or 1)
+    more = item.result + 100 * denominator
+    return Item(
+        item.skill,
+        item.key,
+        f"{item.problem} Add 100 to it.",
+        str(more).join(item.frame),
+        (*item.steps, f"{item.result}+{100 * denominator}={more}"),
+        item.frame,
+    )
 
 
 def latex(above: int, below: int) -> str:
