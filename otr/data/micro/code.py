@@ -1,10 +1,10 @@
-'''Small Python functions to write, described in words: choose elements, change each, combine them, adjust the result.
+'''Small Python functions to write, described in words: choose or change elements, combine them, adjust the result.
 
 prompt    def total(xs):
-              """Return the sum of x over xs where x > 5, doubled."""
+              """Return the sum of x for x in xs if x > 5, doubled."""
 body          return sum(x for x in xs if x > 5) * 2
 
-A task holds one number at most, and its condition as Python writes it. Which of two numbers belongs where, and words
+A task holds one number at most, and the elements as Python writes them. Which of two numbers belongs where, and words
 for operators, were learnt from some initial weights and not from others.
 '''
 
@@ -49,13 +49,7 @@ def run(function: str, name: str, arguments: tuple[object, ...]) -> object:
     return value
 
 
-_CHOICES = (
-    ("", ""),
-    (" where x > {c}", " if x > {c}"),
-    (" where x < {c}", " if x < {c}"),
-    (" where x % {c} == 0", " if x % {c} == 0"),
-    (" where x != {c}", " if x != {c}"),
-)
+_CONDITIONS = ("", " if x > {c}", " if x < {c}", " if x % {c} == 0", " if x != {c}")
 _CHANGES = ("x", "x * {c}", "x + {c}", "x - {c}", "x * x")
 _ADJUSTMENTS = (
     ("", ""),
@@ -90,7 +84,7 @@ def unexplained(random: Random) -> Task:
 
 def _of_numbers(random: Random, *kinds: tuple[str, str, str]) -> Task:
     c = random.randint(2, 9)
-    which, condition = (text.format(c=c) for text in random.choice(_CHOICES))
+    condition = random.choice(_CONDITIONS).format(c=c)
     # Chosen or changed, not both: one number a task.
     expression = "x" if condition else random.choice(_CHANGES).format(c=c)
     then, operation = random.choice(_ADJUSTMENTS)
@@ -100,7 +94,7 @@ def _of_numbers(random: Random, *kinds: tuple[str, str, str]) -> Task:
     if name == "collect":  # a list takes no plus or minus; it is sorted instead
         then, operation = random.choice((("", ""), (", sorted", "sorted")))
         call, operation = (f"sorted({elements})", "") if operation else (call, "")
-    text = f"{noun} of {expression} over xs{which}{then}"
+    text = f"{noun} of {elements}{then}"
     inputs = [([random.randint(-9, 30) for _ in range(length)],) for length in (4, 0, 1, 3, 5, 8, 12, 20)]
     return _task(name, "xs", text, f"    return {call}{operation}\n", inputs)
 

@@ -4,7 +4,7 @@
 |------------|------------------------------------------------------------|------------------------------------|
 | sums       | What is 34+5-6+7?                                          | 34+5=39 39-6=33 33+7=40            |
 | products   | What is 4*7+5-9?                                           | 4*7=28 28+5=33 33-9=24             |
-| remainders | What is the remainder of 15+7 divided by 9?                | 15+7=22 22-9=13 13-9=4             |
+| remainders | What is the remainder of 15+7 divided by 6?                | 15+7=22 22-6=16 16-6=10 10-6=4     |
 | equations  | Solve 3x=24-4-5 for x.                                     | 24-4=20 20-5=15 15/3=5             |
 | sequences  | What comes next, up and down in turn: 3, 7, 5, 9?          | 7-5=2 9-2=7                        |
 | fractions  | What is $2\\cdot\\frac{2}{8}+\\frac{4}{8}-\\frac{1}{8}$?      | 2*2=4 4+4=8 8-1=7, \\frac{7}{8}     |
@@ -88,9 +88,11 @@ def products(random: Random) -> Item:
 
 
 def remainders(random: Random) -> Item:
-    divisor = random.randint(4, 9)
-    first = random.randint(divisor, 6 * divisor)
-    terms, steps, number = _chain(random, first, _changes(random, 1))
+    divisor, changes = random.randint(4, 7), _changes(random, 1)
+    number = LARGEST
+    while number > 6 * divisor:
+        first = random.randint(divisor, LARGEST)
+        terms, steps, number = _chain(random, first, changes)
     while number >= divisor:
         steps.append(f"{number}-{divisor}={number - divisor}")
         number -= divisor
@@ -101,8 +103,7 @@ def remainders(random: Random) -> Item:
 
 def equations(random: Random) -> Item:
     """Made backwards from the solution, so that every number on the way stays within the facts."""
-    factor = random.randint(2, 9)
-    x = random.randint(1, min(9, LARGEST // factor))
+    factor, x = random.randint(2, 9), random.randint(1, 6)
     _, steps, right = _chain(random, factor * x, _changes(random, 2))
     terms, undone = "", []
     for step in reversed(steps):
