@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import torch
 import torch.nn.functional as F
@@ -75,32 +76,47 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, positions: int) -> Pr
     )
 
 
+Piece = tuple[list[int], list[float]]
+"""Token ids and loss weights of a document."""
+
+
 def packed_rows(
-    documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast, row_tokens: int
-) -> Iterator[tuple[list[int], list[float]]]:
-    """Rows of row_tokens + 1 (ids, loss weights), each filled with whole documents.
+    documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast, row_tokens: int, seed: int = 0
+) -> Iterator[Piece]:
+    """Rows of row_tokens + 1 (ids, loss weights), each filled with whole documents in a random order.
 
     Best fit among a few dozen open rows leaves about 2 % of the tokens to padding (weight 0), where a plain stream cut
     every row_tokens would tear two documents in five from their question. A document longer than a row is cut.
+
+    Best fit puts short documents where rows end. In that order the model learns what to write from where it stands: a
+    chat at the start of a context, as all are when it is asked, would mostly get one of the long answers.
     """
-    size, end = row_tokens + 1, tokenizer.convert_tokens_to_ids(END)
-    open_rows: list[tuple[list[int], list[float]]] = []
+    size, random = row_tokens + 1, Random(seed)
+    open_rows: list[list[Piece]] = []
     for ids, weights in encoded(documents, tokenizer):
-        ids, weights = ids[:size], weights[:size]
-        fitting = [row for row in open_rows if len(row[0]) + len(ids) <= size]
-        row = max(fitting, key=lambda row: len(row[0]), default=([], []))
+        piece = ids[:size], weights[:size]
+        fitting = [row for row in open_rows if _tokens(row) + len(piece[0]) <= size]
+        row = max(fitting, key=_tokens, default=[])
         if not fitting:
             open_rows.append(row)
-        row[0].extend(ids)
-        row[1].extend(weights)
+        row.append(piece)
         if len(open_rows) > OPEN_ROWS:
-            fullest = max(open_rows, key=lambda row: len(row[0]))
+            fullest = max(open_rows, key=_tokens)
             open_rows = [row for row in open_rows if row is not fullest]
-            missing = size - len(fullest[0])
-            yield fullest[0] + [end] * missing, fullest[1] + [0.0] * missing
+            random.shuffle(fullest)
+            missing = size - _tokens(fullest)
+            end = tokenizer.convert_tokens_to_ids(END)
+            yield (
+                [*itertools.chain.from_iterable(ids for ids, _ in fullest), *[end] * missing],
+                [*itertools.chain.from_iterable(weights for _, weights in fullest), *[0.0] * missing],
+            )
 
 
-def encoded(documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[list[int], list[float]]]:
+def _tokens(row: list[Piece]) -> int:
+    return sum(len(ids) for ids, _ in row)
+
+
+def encoded(documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast) -> Iterator[Piece]:
     """Token ids and loss weights of each document, <|endoftext|> at its end."""
     end = tokenizer.convert_tokens_to_ids(END)
     for batch in _batches(documents, 1000):

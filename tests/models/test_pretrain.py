@@ -1,6 +1,7 @@
 """Pre-training: the checkpoint loads as it is, same seed same bytes, the loss falls, rows hold whole documents."""
 
 import json
+import statistics
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -166,6 +167,22 @@ def test_rows_hold_whole_documents(corpus: Path, tokenizer: PreTrainedTokenizerF
             rest = rest[size:]
         padding += len(rest)
     assert padding < 0.05 * 401 * len(rows)
+
+
+def test_a_documents_place_in_its_row_does_not_depend_on_its_length(
+    corpus: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Best fit puts short documents last; a base model would learn that where a context begins, answers are long."""
+    end = tokenizer.convert_tokens_to_ids(END)
+    first, last = [], []
+    for ids, weights in packed_rows(read_jsonl(corpus), tokenizer, 400):
+        ends = [place for place, token in enumerate(ids) if token == end and weights[place]]
+        if len(ends) > 2:
+            first.append(ends[0] + 1)
+            last.append(ends[-1] - ends[-2])
+    assert len(first) > 100
+    middle = statistics.fmean([*first, *last])
+    assert statistics.fmean(first) == pytest.approx(middle, rel=0.15)
 
 
 def test_only_answers_weigh_fully(tokenizer: PreTrainedTokenizerFast) -> None:
