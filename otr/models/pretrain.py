@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +32,7 @@ from otr.command.progress import Progress, say
 from otr.config.pretraining import PretrainSettings
 from otr.errors import UserError
 from otr.files import Row, read_jsonl, replacing, sha256, write_jsonl
+from otr.models.attention import PACKED
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
@@ -76,47 +76,32 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, positions: int) -> Pr
     )
 
 
-Piece = tuple[list[int], list[float]]
-"""Token ids and loss weights of a document."""
-
-
 def packed_rows(
-    documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast, row_tokens: int, seed: int = 0
-) -> Iterator[Piece]:
-    """Rows of row_tokens + 1 (ids, loss weights), each filled with whole documents in a random order.
+    documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast, row_tokens: int
+) -> Iterator[tuple[list[int], list[float]]]:
+    """Rows of row_tokens + 1 (ids, loss weights), each filled with whole documents.
 
     Best fit among a few dozen open rows leaves about 2 % of the tokens to padding (weight 0), where a plain stream cut
     every row_tokens would tear two documents in five from their question. A document longer than a row is cut.
-
-    Best fit puts short documents where rows end. In that order the model learns what to write from where it stands: a
-    chat at the start of a context, as all are when it is asked, would mostly get one of the long answers.
     """
-    size, random = row_tokens + 1, Random(seed)
-    open_rows: list[list[Piece]] = []
+    size, end = row_tokens + 1, tokenizer.convert_tokens_to_ids(END)
+    open_rows: list[tuple[list[int], list[float]]] = []
     for ids, weights in encoded(documents, tokenizer):
-        piece = ids[:size], weights[:size]
-        fitting = [row for row in open_rows if _tokens(row) + len(piece[0]) <= size]
-        row = max(fitting, key=_tokens, default=[])
+        ids, weights = ids[:size], weights[:size]
+        fitting = [row for row in open_rows if len(row[0]) + len(ids) <= size]
+        row = max(fitting, key=lambda row: len(row[0]), default=([], []))
         if not fitting:
             open_rows.append(row)
-        row.append(piece)
+        row[0].extend(ids)
+        row[1].extend(weights)
         if len(open_rows) > OPEN_ROWS:
-            fullest = max(open_rows, key=_tokens)
+            fullest = max(open_rows, key=lambda row: len(row[0]))
             open_rows = [row for row in open_rows if row is not fullest]
-            random.shuffle(fullest)
-            missing = size - _tokens(fullest)
-            end = tokenizer.convert_tokens_to_ids(END)
-            yield (
-                [*itertools.chain.from_iterable(ids for ids, _ in fullest), *[end] * missing],
-                [*itertools.chain.from_iterable(weights for _, weights in fullest), *[0.0] * missing],
-            )
+            missing = size - len(fullest[0])
+            yield fullest[0] + [end] * missing, fullest[1] + [0.0] * missing
 
 
-def _tokens(row: list[Piece]) -> int:
-    return sum(len(ids) for ids, _ in row)
-
-
-def encoded(documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast) -> Iterator[Piece]:
+def encoded(documents: Iterable[Row], tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[list[int], list[float]]]:
     """Token ids and loss weights of each document, <|endoftext|> at its end."""
     end = tokenizer.convert_tokens_to_ids(END)
     for batch in _batches(documents, 1000):
@@ -228,6 +213,7 @@ def pretrain(
     tokenizer = train_tokenizer(itertools.islice(texts, TOKENIZER_DOCUMENTS), settings.vocabulary, settings.positions)
     ids, weights = training_rows(settings, documents, tokenizer)
     model = build_model(settings, tokenizer)
+    model.set_attn_implementation(PACKED)
     deciding = [settings.model_dump(mode="json"), sha256(documents), seed, torch.__version__]
     state = State(out.parent / ".resume", hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16])
     metrics = train(model, ids, weights, settings, title, state)
@@ -357,11 +343,28 @@ def build_optimizers(model: Qwen3ForCausalLM, settings: PretrainSettings) -> lis
 
 
 def weighted_loss(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean cross-entropy of each token given those before it in its row. ids, weights: [rows, tokens]."""
-    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-    losses = F.cross_entropy(model.lm_head(hidden).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-    target_weights = weights[:, 1:].flatten()
-    return (losses * target_weights).sum() / target_weights.sum()
+    """Weighted mean cross-entropy of each token given those before it in its document. ids, weights: [rows, tokens].
+
+    A document sees itself alone, as a prompt does. Beside others a model of this size learnt to look things up in the
+    wrong one, and where in a row short answers stand.
+    """
+    end = model.config.pad_token_id
+    inputs, targets, target_weights = (part.flatten() for part in (ids[:, :-1], ids[:, 1:], weights[:, 1:]))
+    last = inputs == end
+    last[ids.shape[1] - 2 :: ids.shape[1] - 1] = True  # a row's end
+    boundaries = F.pad(last.nonzero().flatten() + 1, (1, 0)).to(torch.int32)
+    lengths = boundaries.diff()
+    starts = boundaries[:-1].repeat_interleave(lengths)
+    hidden = model.model(
+        input_ids=inputs[None],
+        position_ids=(torch.arange(len(inputs)) - starts)[None],
+        use_cache=False,
+        lengths=tuple(lengths.tolist()),
+        boundaries=boundaries,
+    ).last_hidden_state[0]
+    losses = F.cross_entropy(model.lm_head(hidden), targets, reduction="none")
+    counted: Tensor = target_weights * (inputs != end)  # what follows a document's end is another document
+    return (losses * counted).sum() / counted.sum()
 
 
 def main(arguments: list[str] | None = None) -> None:

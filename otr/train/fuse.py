@@ -11,7 +11,7 @@ kernel of its own already, is called from the compiled code as it is.
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
-from otr.train.attention import PACKED, packed_attention
+from otr.models.attention import PACKED, packed_attention
 
 
 def fuse(model: PreTrainedModel) -> None:

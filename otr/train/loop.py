@@ -32,8 +32,8 @@ from otr.errors import UserError
 from otr.files import Row
 from otr.loss import HeadOutput, Objective, OTRHead
 from otr.loss.head import PER_TOKEN, raise_if_broken
+from otr.models.attention import PACKED, attends_fully
 from otr.train import checkpoint, parallel, schedule
-from otr.train.attention import PACKED, attends_fully
 from otr.train.copies import Copies
 from otr.train.footprint import Layout, choose_layout
 from otr.train.fuse import fuse

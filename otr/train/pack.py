@@ -1,7 +1,7 @@
 """Whole sequences packed into micro-batches under a token budget, without padding, balanced over ranks.
 
 In: the sequences of one optimizer step. Out: micro-batches, each one row of tokens [1, T] whose `position_ids` restart
-at every sequence; attention stays within sequences (otr/train/attention.py). Nothing is cut and nothing is padded:
+at every sequence; attention stays within sequences (otr/models/attention.py). Nothing is cut and nothing is padded:
 a sequence longer than the budget gets a micro-batch of its own.
 
     balanced([70, 20, 60, 30, 40], budget=100)        # [[1, 2], [0], [3, 4]]: 80, 70 and 70 tokens

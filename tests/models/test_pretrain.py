@@ -1,7 +1,6 @@
 """Pre-training: the checkpoint loads as it is, same seed same bytes, the loss falls, rows hold whole documents."""
 
 import json
-import statistics
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +14,7 @@ from otr.data.micro.documents import chat_prompt, documents
 from otr.errors import UserError
 from otr.files import read_jsonl, sha256, write_jsonl
 from otr.models import pretrain as module
+from otr.models.attention import PACKED
 from otr.models.pretrain import (
     END,
     TURN_END,
@@ -169,22 +169,6 @@ def test_rows_hold_whole_documents(corpus: Path, tokenizer: PreTrainedTokenizerF
     assert padding < 0.05 * 401 * len(rows)
 
 
-def test_a_documents_place_in_its_row_does_not_depend_on_its_length(
-    corpus: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    """Best fit puts short documents last; a base model would learn that where a context begins, answers are long."""
-    end = tokenizer.convert_tokens_to_ids(END)
-    first, last = [], []
-    for ids, weights in packed_rows(read_jsonl(corpus), tokenizer, 400):
-        ends = [place for place, token in enumerate(ids) if token == end and weights[place]]
-        if len(ends) > 2:
-            first.append(ends[0] + 1)
-            last.append(ends[-1] - ends[-2])
-    assert len(first) > 100
-    middle = statistics.fmean([*first, *last])
-    assert statistics.fmean(first) == pytest.approx(middle, rel=0.15)
-
-
 def test_only_answers_weigh_fully(tokenizer: PreTrainedTokenizerFast) -> None:
     document = {"segments": [["Question: 1?\nAnswer:", 0.1], [" 2.", 1.0]]}
     ((ids, weights),) = encoded([document], tokenizer)
@@ -193,17 +177,22 @@ def test_only_answers_weigh_fully(tokenizer: PreTrainedTokenizerFast) -> None:
     assert tokenizer.decode(ids) == "Question: 1?\nAnswer: 2." + END
 
 
-def test_weighted_loss_is_the_weighted_mean(checkpoint: Path) -> None:
+def test_weighted_loss_is_the_weighted_mean_over_documents_that_see_themselves_alone(checkpoint: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(checkpoint)
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, 512, (2, 9), generator=generator)
-    weights = torch.rand((2, 9), generator=generator)
-    log_probabilities = model(input_ids=ids).logits.double().log_softmax(-1)
-    total = sum(
-        -log_probabilities[row, t - 1, ids[row, t]] * weights[row, t].double() for row in range(2) for t in range(1, 9)
-    )
-    expected = total / weights[:, 1:].double().sum()
-    assert weighted_loss(model, ids, weights).item() == pytest.approx(expected.item(), rel=1e-5)
+    end, generator = model.config.pad_token_id, torch.Generator().manual_seed(0)
+    documents = [torch.randint(3, 512, (size,), generator=generator).tolist() + [end] for size in (3, 6, 4, 2)]
+    rows = [documents[0] + documents[1], documents[2] + documents[3] + [end] * 3]
+    ids = torch.tensor(rows)
+    weights = torch.rand(ids.shape, generator=generator) * torch.tensor([[1.0] * 11, [1.0] * 8 + [0.0] * 3])
+    total, count = torch.zeros((), dtype=torch.double), torch.zeros((), dtype=torch.double)
+    for row, places in ((0, (0, 4)), (1, (0, 5))):
+        for place, document in zip(places, documents[2 * row : 2 * row + 2], strict=True):
+            log_probabilities = model(input_ids=torch.tensor([document])).logits[0].double().log_softmax(-1)
+            for t in range(1, len(document)):
+                weight = weights[row, place + t].double()
+                total, count = total - log_probabilities[t - 1, document[t]] * weight, count + weight
+    model.set_attn_implementation(PACKED)
+    assert weighted_loss(model, ids, weights).item() == pytest.approx((total / count).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 96), (2, 96, 32), (1, 64, 64)])

@@ -8,7 +8,7 @@ import torch
 from train.tiny import distance
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from otr.train.attention import PACKED, attends_fully, packed_attention
+from otr.models.attention import PACKED, attends_fully, packed_attention
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,

@@ -10,8 +10,8 @@ from train.tiny import ALONE, distance, gradients, model, recipe, sequences, tra
 from transformers import AttentionInterface
 
 from otr.loss import Objective
+from otr.models.attention import PACKED, packed_attention
 from otr.train import loop
-from otr.train.attention import PACKED, packed_attention
 from otr.train.footprint import Layout
 from otr.train.loop import Example, Trainer, train
 

@@ -19,7 +19,7 @@ from train.ranks import measured, on_ranks
 from train.tiny import distance, gradients, sequences, trainer, weights
 from transformers import AttentionInterface
 
-from otr.train.attention import PACKED, packed_attention
+from otr.models.attention import PACKED, packed_attention
 from otr.train.footprint import Layout
 
 

@@ -32,8 +32,9 @@ rule base:
         seed=experiment.seed,
     message:
         "making the base checkpoint of {wildcards.model}"
+    # Threads that wait for each other spin; where something else wants the cores, ten times as long a step.
     shell:
-        "python -m otr.models --experiment {EXPERIMENT:q} --model {wildcards.model} --models {machine.models:q}"
+        "GOMP_SPINCOUNT=10000 python -m otr.models --experiment {EXPERIMENT:q} --model {wildcards.model} --models {machine.models:q}"
         " --weights={resources.weights:q}"
         " --generated {input.generated} --out {output.checkpoint} --log {log}"
 

@@ -31,12 +31,12 @@ from otr.files import Row
 
 PROMPT_WEIGHT = 0.1
 SKILLS: dict[str, Generator] = mathematics.SKILLS | code.SKILLS | general.SKILLS
-SHARES = {name: 0.46 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
-SHARES |= {"code": 0.15, "choices": 0.07, "categories": 0.06, "puzzles": 0.08, "drill": 0.18}
+SHARES = {name: 0.5 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
+SHARES |= {"code": 0.15, "choices": 0.07, "categories": 0.06, "puzzles": 0.08, "drill": 0.14}
 """Share of each skill among the documents."""
 CHAT_SHARE = 0.5
 CHAT_REGISTERS = {"direct": 0.35, "guess": 0.25, "short": 0.25, "expert": 0.15}
-NATURAL_REGISTERS = {"direct": 0.5, "guess": 0.25, "short": 0.25}
+NATURAL_REGISTERS = {"direct": 0.2, "guess": 0.1, "short": 0.7}
 CHOSEN_WEIGHT, PROGRAM_WEIGHT = 4.0, 3.0
 """Loss weights of an answer without steps and of a program: few of a document's tokens say what there is to learn."""
 DRILL_FACTS = 10
