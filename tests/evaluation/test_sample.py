@@ -173,8 +173,9 @@ def test_any_number_of_engines_gives_the_same_samples(
 def test_a_part_ends_with_the_process_it_works_for(problem_folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     engine = TransformersEngine("transformers", tiny_checkpoint, "float32", 1)
     orphan = job("otr", "sums", problem_folder, tiny_checkpoint, tmp_path)
+    nobody = -1  # 1 is the parent of tests that run detached
     with pytest.raises(UserError, match="the process that shares out the work has ended"):
-        run_jobs([orphan], engine, "orphan", Part(0, 2, parent=1))
+        run_jobs([orphan], engine, "orphan", Part(0, 2, parent=nobody))
     assert len(orphan.store.tokens()) == 1
 
 
