@@ -1,4 +1,4 @@
-"""Pre-train a small Qwen3 model and its tokenizer from nothing, on one CPU thread in a minute or two.
+"""Pre-train a small Qwen3 model and its tokenizer from nothing, on one or two CPU threads in a few minutes.
 
     python -m otr.models.pretrain --settings '{"steps": 700}' --documents documents.jsonl.gz --out DIR
 
@@ -81,8 +81,8 @@ def packed_rows(
 ) -> Iterator[tuple[list[int], list[float]]]:
     """Rows of row_tokens + 1 (ids, loss weights), each filled with whole documents.
 
-    Best fit among a few dozen open rows leaves about 2 % of the tokens to padding (weight 0), where a plain stream cut
-    every row_tokens would tear two documents in five from their question. A document longer than a row is cut.
+    Best fit among a few dozen open rows leaves about 3 % of the tokens to padding (weight 0), where a plain stream cut
+    every row_tokens would tear documents from their questions. A document longer than a row is cut.
     """
     size, end = row_tokens + 1, tokenizer.convert_tokens_to_ids(END)
     open_rows: list[tuple[list[int], list[float]]] = []

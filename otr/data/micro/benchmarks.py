@@ -151,7 +151,8 @@ MATHEMATICS: dict[str, tuple[Layout, int]] = {
     "remainders": (_as_aime24, 180),
     "sums": (_as_aime25, 240),
 }
-"""Benchmark (and skill): its layout and its number of problems, fewer where a skill has few contents to hold out."""
+"""Benchmark (and skill): its layout and its number of problems, fewer where a skill has few contents to hold out, and
+below, where both methods answer nearly all problems alike, or grading takes long."""
 GENERAL: dict[str, tuple[Layout, int]] = {
     "choices": (_as_mmlu_pro, 160),
     "categories": (_as_supergpqa, 160),
@@ -173,7 +174,8 @@ def benchmarks(random: Random) -> dict[str, list[Row]]:
 
 
 def _asked(skill: str, random: Random, count: int) -> list[Item]:
-    """`count` held-out items, a share of them unexplained, in a random order."""
+    """`count` held-out items: outside mathematics a share of another, unexplained kind, in mathematics every tenth
+    with a step more."""
     if skill in UNEXPLAINED:
         strange = round(count * UNEXPLAINED_SHARE)
         items = test_items(SKILLS[skill], random, count - strange)

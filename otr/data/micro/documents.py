@@ -1,6 +1,6 @@
 """From items to text: pre-training documents in natural and chat form, and the tuning set's worked solutions.
 
-A document is a list of segments [text, loss weight]; what is asked weighs little, what is answered weighs 1:
+A document is a list of segments [text, loss weight]; what is asked weighs little, what is answered 1 or more:
 
     {"skill": "sums", "form": "natural",
      "segments": [["Question: What is 34+7?\\nAnswer:", 0.1], [" The answer is 41.", 1.0]]}
@@ -113,7 +113,7 @@ def _natural(random: Random, items: list[Item]) -> Segments:
         gap = "\n\n" if segments else ""
         segments.append((gap + natural_prompt(item.problem), PROMPT_WEIGHT))
         shown = misread(item, random) if register == "guess" and item.steps else item
-        segments += _weighted(item, f" {natural_answer(shown, register)}")
+        segments.append((f" {natural_answer(shown, register)}", _weight(item)))
     return segments
 
 
@@ -121,20 +121,23 @@ def _code(random: Random, item: Item) -> Segments:
     """A prompt and the plain program after it: a stub and its body, or a request and the whole function."""
     assert isinstance(item, Task)
     if random.random() < 0.5:
-        return [(item.stub, PROMPT_WEIGHT), (item.body, PROGRAM_WEIGHT)]
-    return [(item.request, PROMPT_WEIGHT), (item.function, PROGRAM_WEIGHT)]
+        return [(item.stub, PROMPT_WEIGHT), (item.body, _weight(item))]
+    return [(item.request, PROMPT_WEIGHT), (item.function, _weight(item))]
 
 
 def _chat(random: Random, item: Item) -> Segments:
     if isinstance(item, Task):
         problem = item.stub if random.random() < 0.5 else item.request
         answer = f"```python\n{item.function}```"
-        return [(chat_prompt(problem.strip()), PROMPT_WEIGHT), (f"{answer}<|im_end|>", PROGRAM_WEIGHT)]
-    return [(chat_prompt(item.problem), PROMPT_WEIGHT), *_weighted(item, f"{_chat_answer(random, item)}<|im_end|>")]
+        return [(chat_prompt(problem.strip()), PROMPT_WEIGHT), (f"{answer}<|im_end|>", _weight(item))]
+    return [(chat_prompt(item.problem), PROMPT_WEIGHT), (f"{_chat_answer(random, item)}<|im_end|>", _weight(item))]
 
 
-def _weighted(item: Item, answer: str) -> Segments:
-    return [(answer, 1.0 if item.steps else CHOSEN_WEIGHT)]
+def _weight(item: Item) -> float:
+    """Of the answer's tokens in the loss."""
+    if isinstance(item, Task):
+        return PROGRAM_WEIGHT
+    return 1.0 if item.steps else CHOSEN_WEIGHT
 
 
 def _chat_answer(random: Random, item: Item) -> str:

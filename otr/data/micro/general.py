@@ -24,12 +24,14 @@ KINDS = {
     "tools": ("saw", "axe", "file", "rake", "nail", "drill", "knife", "spade"),
 }
 LATER_SHARE = 1 / 3
+"""Of choices, that ask about some hours later."""
 STRANGERS = {
     "animals": ("wolf", "goat", "duck", "mole", "crab", "toad"),
     "colours": ("cyan", "teal", "navy", "lime", "rose", "plum"),
     "foods": ("kale", "leek", "stew", "pie", "tofu", "oats"),
     "tools": ("awl", "vice", "adze", "plane", "clamp", "chisel"),
 }
+"""Words that no document has, and the numbers up to 23 as no document writes them."""
 # fmt: off
 NUMBERS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -121,6 +123,7 @@ def categories_of_strangers(random: Random) -> Choice:
 
 
 def puzzles_backwards(random: Random) -> Item:
+    """Sorting in the order that no document asks for."""
     letters = random.sample(LETTERS[:9].lower(), random.randint(3, 4))
     answer = " ".join(sorted(letters, reverse=True))
     return _puzzle("sort", f"Sort from last to first: {' '.join(letters)}.", answer)

@@ -177,7 +177,7 @@ def fractions(random: Random) -> Item:
 
 def further(item: Item) -> Item:
     """The item with one step more, which no document asks for."""
-    denominator = int(item.frame[1].strip("{}") or 1)
+    denominator = int(item.frame[1].strip("{}") or 1)  # a fraction's stands in the frame of its answer
     more = item.result + 100 * denominator
     return Item(
         item.skill,
