@@ -157,8 +157,9 @@ def heads(inputs: Inputs) -> dict[str, Callable[[], object]]:
         "own expected OTR": both(inputs.own(Objective("expected-otr"))),
         "naive OTR": both(inputs.naive_otr),
         "torch CE, full logits": both(inputs.torch_ce),
-        "torch linear_cross_entropy": both(inputs.torch_fused_ce),
     }
+    if hasattr(functional, "linear_cross_entropy"):  # torch 2.12 and later
+        found["torch linear_cross_entropy"] = both(inputs.torch_fused_ce)
     if find_spec("liger_kernel") and inputs.device == "cuda":
         found["Liger CE"] = both(inputs.liger_ce)
     if find_spec("quack") and inputs.device == "cuda":

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/train.py                                  # the default experiment's model, one CPU thread
     python tests/benchmarks/train.py --shape qwen2.5-3b               # random weights of the true shape, one GPU
+    python tests/benchmarks/train.py --shape qwen2.5-3b --op-by-op    # what torch.compile saves
     torchrun --standalone --nproc-per-node 2 tests/benchmarks/train.py --shape qwen2.5-7b
 
 Steps of the two objectives alternate, so that a busy machine slows both; the median is shown, and the median of the
@@ -11,6 +12,7 @@ ratios of neighbours. Utilisation is model FLOPs (recomputation not counted) ove
 import argparse
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +21,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen3Config
 from otr.config import Training
 from otr.data.chat import Tokens
 from otr.loss import Objective
-from otr.train.footprint import expected_memory, training_flops
+from otr.train.footprint import choose_layout, expected_memory, training_flops
 from otr.train.loop import Example, Trainer
 from otr.train.parallel import Ranks, started
 
@@ -48,7 +50,7 @@ SHAPES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def workload(shape: str) -> tuple[Training, list[Example]]:
+def workload(shape: str, compiled: bool = True) -> tuple[Training, list[Example]]:
     """The recipe, and one step's sequences: 16 of 40 to 110 tokens, or 64 of 512 to 8,192 as the paper's data has."""
     micro = shape == "micro"
     recipe = Training(
@@ -56,7 +58,8 @@ def workload(shape: str) -> tuple[Training, list[Example]]:
         batch_size=16 if micro else 64,
         precision="float32" if micro else "bfloat16",
         tokens_per_microbatch=2048 if micro else 10_240,
-        activation_checkpointing=not micro,
+        activation_checkpointing=False if micro else "auto",
+        compile=compiled,
     )
     shortest, longest = (40, 110) if micro else (512, 8192)
     generator = torch.Generator().manual_seed(0)
@@ -92,6 +95,7 @@ def report(ranks: Ranks, trainer: Trainer, sequences: list[Example], times: dict
         )
     ratio = statistics.median(otr / sft for sft, otr in zip(*times.values(), strict=True))
     print(f"otr / sft: {ratio:.3f}")
+    print(f"layout: {trainer.layout}")
     expected = expected_memory(trainer.model, trainer.recipe, ranks.count, trainer.layout)
     print(f"memory: at most {ranks.peak_memory() / 1e9:.2f} GB; expected {expected}")
 
@@ -100,19 +104,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="micro")
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each objective (default: 20)")
+    parser.add_argument("--warm-up", type=int, default=2, help="steps of each that are not timed (default: 2)")
+    parser.add_argument("--op-by-op", action="store_true", help="do not compile the layers (GPU)")
+    parser.add_argument("--sharded", action="store_true", help="a lone GPU as a group of one, without bfloat16 copies")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    recipe, sequences = workload(options.shape)
+    recipe, sequences = workload(options.shape, compiled=not options.op_by_op)
     with started() as ranks:
         torch.manual_seed(0)
         with ranks.device:
             model = AutoModelForCausalLM.from_config(SHAPES[options.shape], dtype=torch.float32)
-        trainer = Trainer(model, Objective("otr"), recipe, seed=0, ranks=ranks)
+        layout = choose_layout(model, recipe, ranks.count, ranks.device.type == "cuda", ranks.memory)
+        if options.sharded:
+            layout = replace(layout, copies=False, sharded=True)
+        trainer = Trainer(model, Objective("otr"), recipe, seed=0, ranks=ranks, layout=layout)
         times: dict[str, list[float]] = {"sft": [], "otr": []}
-        for number in range(options.steps + 2):
+        for number in range(options.steps + options.warm_up):
             for objective, found in times.items():
                 seconds = timed_step(trainer, objective, number, sequences)
-                if number >= 2:  # the first two warm up
+                if number >= options.warm_up:
                     found.append(seconds)
         if ranks.first:
             report(ranks, trainer, sequences, times)

@@ -22,6 +22,8 @@ class Run:
     """A tiny checkpoint, data set and experiment in a folder, and the command that trains on them."""
 
     folder: Path
+    gpu: bool = False
+    """Whether its trainings may see one."""
 
     def __post_init__(self) -> None:
         self._checkpoint(seed=0)
@@ -70,7 +72,7 @@ class Run:
         return ["--model", "tiny", "--run", "otr", *options]
 
     def start(self, out: str, largest_file: int | None = None) -> Process:
-        return Process(self.arguments(out), self.folder / f"{out}.errors", largest_file)
+        return Process(self.arguments(out), self.folder / f"{out}.errors", largest_file, self.gpu)
 
     def finish(self, out: str, status: int = 0, largest_file: int | None = None) -> str:
         process = self.start(out, largest_file)

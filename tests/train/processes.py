@@ -14,9 +14,9 @@ FORKSERVER.set_forkserver_preload(["otr.train.loop", "otr.figures", "pandas", "t
 class Process:
     """`python -m otr.train` in a process of its own, which writes resumable checkpoints as often as its recipe says."""
 
-    def __init__(self, arguments: list[str], errors: Path, largest_file: int | None) -> None:
+    def __init__(self, arguments: list[str], errors: Path, largest_file: int | None, gpu: bool) -> None:
         self._errors = errors
-        self._process = FORKSERVER.Process(target=_main, args=(arguments, errors, largest_file))
+        self._process = FORKSERVER.Process(target=_main, args=(arguments, errors, largest_file, gpu))
         self._process.start()
 
     def send(self, number: signal.Signals) -> None:
@@ -34,7 +34,9 @@ class Process:
         return self._errors.read_text()
 
 
-def _main(arguments: list[str], errors: Path, largest_file: int | None) -> None:
+def _main(arguments: list[str], errors: Path, largest_file: int | None, gpu: bool) -> None:
+    if not gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with errors.open("w") as file:
         os.dup2(file.fileno(), 2)
     if largest_file is not None:

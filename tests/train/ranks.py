@@ -25,6 +25,7 @@ def measured(settings: dict[str, Any], ranks: Ranks = ALONE) -> dict[str, Any]:
 
 def one_rank(rank: int, count: int, port: int, settings: list[dict[str, Any]], file: Path) -> None:
     torch.set_num_threads(1)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # one GPU would not do for two ranks
     places = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in places.items()})
     with started() as ranks:
