@@ -90,12 +90,13 @@ def read(objective: str, diagnostics: bool) -> Count:
     )  # fmt: skip
 
 
-def draw(diagnostics: bool) -> Count:
+def draw(diagnostics: bool, piece: int = 256) -> Count:
+    """piece: logits of one load of a warp; 128 of float32."""
     return count(
         kernel._draw_kernel,
         {
-            "DIAGNOSTICS": diagnostics, "GRADIENT": True, "WEIGHTED": True, "PIECE": 256, "PIECES": 1024, "LEVELS": 10,
-            "LOOKED_UP": kernel._LOOKED_UP,
+            "DIAGNOSTICS": diagnostics, "GRADIENT": True, "WEIGHTED": True, "PIECE": piece, "PIECES": 1024,
+            "LEVELS": 10, "LOOKED_UP": kernel._LOOKED_UP,
         },
         warps=1,
     )  # fmt: skip

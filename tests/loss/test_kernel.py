@@ -20,12 +20,16 @@ from otr.loss.objective import FORMULAS, register
 from otr.loss.objective import NAMES as ALL_NAMES
 
 pytest.importorskip("triton", reason="the kernel needs triton")
+import triton
 from benchmarks import kernel as counts
 
 GPU = torch.cuda.is_available()
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
 here = pytest.mark.skipif(not (GPU or INTERPRETED), reason="no GPU; test_in_the_interpreter covers this test")
+pinned_compiler = pytest.mark.skipif(
+    not triton.__version__.startswith("3.7."), reason="counted in the code of the triton that the pipeline pins"
+)
 SAMPLES = 100
 NAMES = [name for name in ALL_NAMES if name == "otr" or not FORMULAS[name].sampled]
 OBJECTIVES = [Objective(name, samples=SAMPLES) for name in NAMES]
@@ -44,6 +48,7 @@ def test_in_the_interpreter() -> None:
 
 
 # Instructions a logit over both reads, without and with diagnostics. Liger-Kernel's cross-entropy has 21.
+@pinned_compiler
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter has no compiler")
 @pytest.mark.parametrize(
     ("name", "bare", "diagnosed"), [("sft", 11, 15.5), ("otr", 16, 17), ("expected-otr", 20, 20.5)]
@@ -62,6 +67,7 @@ def test_machine_code_of_a_gpu_that_is_not_here(name: str, bare: float, diagnose
     assert write.row.count("LDG") == write.row.count("STG") == 2
 
 
+@pinned_compiler
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter has no compiler")
 def test_machine_code_of_the_draws() -> None:
     """K is no constant of the compiled code: the registers are those of any K, and no loop runs over pairs of draws."""
@@ -78,7 +84,8 @@ def test_machine_code_of_the_draws() -> None:
 @pytest.mark.parametrize("pointer", ["*fp32", "*fp16"])
 def test_compiles_for_other_types(pointer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(counts._TYPES, "logits_ptr", pointer)
-    for found in (counts.read("otr", True), counts.draw(True), counts.write("expected-otr")):
+    piece = 128 if pointer == "*fp32" else 256
+    for found in (counts.read("otr", True), counts.draw(True, piece), counts.write("expected-otr")):
         assert found.stack == 0
 
 

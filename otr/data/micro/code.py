@@ -4,8 +4,8 @@ prompt    def total(xs):
               """Return the sum of x for x in xs if x > 5, doubled."""
 body          return sum(x for x in xs if x > 5) * 2
 
-A task holds one number at most, and the elements as Python writes them. Which of two numbers belongs where, and words
-for operators, were learnt from some initial weights and not from others.
+A task holds one number at most, and the elements as Python writes them. Which of two numbers belongs where, words for
+operators, comparisons that differ in a sign, and twice or thrice were learnt from some initial weights and not others.
 '''
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def run(function: str, name: str, arguments: tuple[object, ...]) -> object:
     return value
 
 
-_CONDITIONS = ("", " if x > {c}", " if x < {c}", " if x % {c} == 0", " if x != {c}")
+_CONDITIONS = ("", " if x > {c}", " if x != {c}")
 _CHANGES = ("x", "x * {c}", "x + {c}", "x - {c}", "x * x")
 _ADJUSTMENTS = (
     ("", ""),
@@ -57,6 +57,8 @@ _ADJUSTMENTS = (
     (", tripled", " * 3"),
     (", and one more", " + 1"),
     (", and one less", " - 1"),
+    (", and two more", " + 2"),
+    (", and two less", " - 2"),
     (", negated", " * -1"),
 )
 
@@ -117,7 +119,6 @@ def words(random: Random) -> Task:
         (
             ("change", "", ""),
             ("repeat", ", twice", " * 2"),
-            ("repeat", ", thrice", " * 3"),
             ("join", ", then a dash and s", ' + "-" + s'),
         )
     )

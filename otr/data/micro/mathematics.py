@@ -10,9 +10,9 @@
 | fractions  | What is $2\\cdot\\frac{2}{8}+\\frac{4}{8}-\\frac{1}{8}$?      | 2*2=4 4+4=8 8-1=7, \\frac{7}{8}     |
 | stories    | Tom has 4 boxes with 8 pens each. Tom loses 7 pens. ...    | 4*8=32 32-7=25 25+6=31             |
 
-Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In three tenths of the
-problems of all skills but sequences one step is wide, as in 34+15=49. No drill holds it: models know only some of
-these. All chains of a skill are equally long (but for remainders): where to end is no part of the difficulty. Formulas
+Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In a tenth of the problems
+of all skills but sequences one step is wide, as in 34+15=49. No drill holds it: models know only some of these, and how
+many is an accident of their initial weights (with three tenths of such problems, averages differed by seven points). All chains of a skill are equally long (but for remainders): where to end is no part of the difficulty. Formulas
 carry no spaces: fewer tokens to learn and to sample.
 """
 
@@ -24,7 +24,7 @@ from otr.data.micro.items import Generator, Item, solved
 NAMES = ("Ann", "Ben", "Tom", "Sue", "Max", "Eva")
 THINGS = ("pens", "cups", "eggs", "nuts", "hats", "bags")
 LARGEST = 60
-WIDE_SHARE = 0.3
+WIDE_SHARE = 0.1
 WIDE = range(11, 30)
 
 
