@@ -158,7 +158,7 @@ GENERAL: dict[str, tuple[Layout, int]] = {
     "categories": (_as_supergpqa, 160),
     "puzzles": (_as_bbeh, 160),
 }
-CODE: dict[str, tuple[Layout, int]] = {"completions": (_as_humaneval, 48), "functions": (_as_mbpp, 48)}
+CODE: dict[str, tuple[Layout, int]] = {"completions": (_as_humaneval, 40), "functions": (_as_mbpp, 40)}
 
 
 def benchmarks(random: Random) -> dict[str, list[Row]]:
