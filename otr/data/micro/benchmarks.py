@@ -148,7 +148,7 @@ MATHEMATICS: dict[str, tuple[Layout, int]] = {
     "sequences": (_as_olympiadbench, 160),
     "products": (_as_minerva, 240),
     "equations": (_as_amc, 240),
-    "remainders": (_as_aime24, 180),
+    "remainders": (_as_aime24, 240),
     "sums": (_as_aime25, 240),
 }
 """Benchmark (and skill): its layout and its number of problems, fewer where a skill has few contents to hold out, and

@@ -5,7 +5,7 @@ prompt    def total(xs):
 body          return sum(x for x in xs if x > 5) * 2
 
 A task holds one number at most, and the elements as Python writes them. Which of two numbers belongs where, words for
-operators, comparisons that differ in a sign, and twice or thrice were learnt from some initial weights and not others.
+operators, which of several comparisons, and twice or thrice were learnt from some initial weights and not others.
 '''
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def run(function: str, name: str, arguments: tuple[object, ...]) -> object:
     return value
 
 
-_CONDITIONS = ("", " if x > {c}", " if x != {c}")
+_CONDITIONS = ("", " if x > {c}")
 _CHANGES = ("x", "x * {c}", "x + {c}", "x - {c}", "x * x")
 _ADJUSTMENTS = (
     ("", ""),

@@ -4,7 +4,7 @@
 |------------|------------------------------------------------------------|------------------------------------|
 | sums       | What is 34+5-6+7?                                          | 34+5=39 39-6=33 33+7=40            |
 | products   | What is 4*7+5-9?                                           | 4*7=28 28+5=33 33-9=24             |
-| remainders | What is the remainder of 15+7 divided by 6?                | 15+7=22 22-6=16 16-6=10 10-6=4     |
+| remainders | What is the remainder of 15+9-2 divided by 6?              | 15+9=24 24-2=22 22-6=16 ... 10-6=4 |
 | equations  | Solve 3x=24-4-5 for x.                                     | 24-4=20 20-5=15 15/3=5             |
 | sequences  | What comes next, up and down in turn: 3, 7, 5, 9?          | 7-5=2 9-2=7                        |
 | fractions  | What is $2\\cdot\\frac{2}{8}+\\frac{4}{8}-\\frac{1}{8}$?      | 2*2=4 4+4=8 8-1=7, \\frac{7}{8}     |
@@ -88,7 +88,7 @@ def products(random: Random) -> Item:
 
 
 def remainders(random: Random) -> Item:
-    divisor, changes = random.randint(4, 7), _changes(random, 1)
+    divisor, changes = random.randint(4, 7), _changes(random, 2)
     number = LARGEST
     while number > 6 * divisor:
         first = random.randint(divisor, LARGEST)
