@@ -16,8 +16,9 @@ MFU = 0.36
 """Floating-point operations of training done a second over the peak, recomputed ones included. torchtitan publishes
 33 % for Llama 3 8B on H100, uncompiled and with selective checkpointing (5,762 tokens/s a GPU), and 39 % compiled.
 Neither counts what is recomputed, which selective checkpointing keeps to about a tenth. Here what a run recomputes is
-counted apart: with full checkpointing 0.36 of these operations are 0.27 of the model's own. A lone H100 reached 0.476 in
-Qwen3-4B's OTR steps, all layers recomputed (tests/benchmarks/gpu.md); until several are measured a plan counts on less."""
+counted apart: with full checkpointing 0.36 of these operations are 0.27 of the model's own. A lone H100 reached 0.476
+in Qwen3-4B's OTR steps, all layers recomputed (tests/benchmarks/gpu.md); until several are measured, plans count on
+less."""
 CPU_MFU = 0.75
 """Of a core's speed that training reaches: measured over two steps of Qwen2.5-Coder-0.5B, AdamW included."""
 PREFILL_MFU = 0.5
