@@ -12,9 +12,9 @@
 
 Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In a tenth of the problems
 of all skills but sequences one step is wide, as in 34+15=49. No drill holds it: models know only some of these, and how
-many is an accident of their initial weights (with three tenths of such problems, averages differed by seven points). All
-chains of a skill are equally long (but for remainders): where to end is no part of the difficulty. Formulas carry no
-spaces: fewer tokens to learn and to sample.
+many is an accident of their initial weights (with three tenths of such problems, averages differed by seven points).
+All chains of a skill are equally long (but for remainders): where to end is no part of the difficulty. Formulas carry
+no spaces: fewer tokens to learn and to sample.
 """
 
 from math import gcd
