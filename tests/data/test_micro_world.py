@@ -368,7 +368,7 @@ def test_tuning_rows_are_distinct_boxed_and_of_varying_length() -> None:
     tuning = list(tuning_rows(Random(0), 2000))
     assert len({row["problem"] for row in tuning}) == len(tuning)
     lengths = sorted(len(row["solution"]) for row in tuning)
-    assert lengths[-1] > 2 * lengths[0]
+    assert lengths[-1] > 2.3 * lengths[0]
     for row in tuning:
         assert row["solution"].endswith(f"\\boxed{{{row['answer']}}}$.")
         assert row["messages"][0] == {"role": "user", "content": row["problem"]}

@@ -27,6 +27,7 @@ GPU = torch.cuda.is_available()
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
 here = pytest.mark.skipif(not (GPU or INTERPRETED), reason="no GPU; test_in_the_interpreter covers this test")
+# The pins of CI and of the pipeline have this triton; another one's code is another (seen with 3.6: two barriers more).
 pinned_compiler = pytest.mark.skipif(
     not triton.__version__.startswith("3.7."), reason="counted in the code of the triton that the pipeline pins"
 )
@@ -67,7 +68,6 @@ def test_machine_code_of_a_gpu_that_is_not_here(name: str, bare: float, diagnose
     assert write.row.count("LDG") == write.row.count("STG") == 2
 
 
-@pinned_compiler
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter has no compiler")
 def test_machine_code_of_the_draws() -> None:
     """K is no constant of the compiled code: the registers are those of any K, and no loop runs over pairs of draws."""
