@@ -20,6 +20,7 @@ from otr.data.chat import load_tokenizer
 from otr.errors import UserError
 from otr.evaluation.protocols import Decoding
 from otr.files import read_json
+from otr.machine.memory import uncollected
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -76,7 +77,7 @@ def engine_device(name: str) -> str:
 
 MEMORY_SHARE = 0.92
 """Of a GPU's memory that vLLM takes."""
-SEQUENCES = {"cpu": 256, "gpu": 1024}
+SEQUENCES = {"cpu": 512, "gpu": 1024}
 """Most completions that an engine works on at once."""
 CPU_CACHE_GIB = 1
 """Of main memory for keys and values on a CPU, taken whole at the start."""
@@ -143,24 +144,26 @@ class VllmEngine:
             # OMP_NUM_THREADS is read when torch is loaded, which loading a tokenizer has done by now. More threads than
             # free cores make every small operation wait for the scheduler: 4 ms each, measured.
             torch.set_num_threads(threads)
-        from vllm import LLM
+        with uncollected():
+            from vllm import LLM
 
         self._own_top_p = on_cpu and _vocabulary(checkpoint) >= SMALLEST_VOCABULARY
         if self._own_top_p:
             from otr.evaluation.nucleus import Nucleus
 
             options["logits_processors"] = [Nucleus]
-        self._llm = LLM(
-            model=str(checkpoint),
-            dtype=dtype,
-            max_model_len=context,
-            max_num_seqs=SEQUENCES["cpu"] if on_cpu else _gpu_sequences(checkpoint, dtype, length or context / 2),
-            trust_remote_code=False,
-            generation_config="vllm",  # a checkpoint's own sampling defaults stay out of it
-            disable_log_stats=True,
-            seed=0,
-            **options,
-        )
+        with uncollected():
+            self._llm = LLM(
+                model=str(checkpoint),
+                dtype=dtype,
+                max_model_len=context,
+                max_num_seqs=SEQUENCES["cpu"] if on_cpu else _gpu_sequences(checkpoint, dtype, length or context / 2),
+                trust_remote_code=False,
+                generation_config="vllm",  # a checkpoint's own sampling defaults stay out of it
+                disable_log_stats=True,
+                seed=0,
+                **options,
+            )
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         from vllm import SamplingParams, TokensPrompt

@@ -38,6 +38,7 @@ from otr.evaluation.protocols import Asker, Prompt
 from otr.evaluation.store import Key, Store
 from otr.files import Row, claimed, read_json, read_jsonl, sha256
 from otr.machine import devices
+from otr.machine.memory import uncollected
 from otr.machine.precision import computed_in
 from otr.machine.provenance import provenance
 from otr.results import Drawn, SamplingFile
@@ -271,9 +272,10 @@ def main(arguments: list[str] | None = None) -> None:
             "engine": name,
             "dtype": dtype,
         }
-        jobs = plan_all(
-            experiment, options.run, options.benchmarks, options.checkpoint, options.problems, identity, options.out
-        )
+        with uncollected():  # a tokenizer brings transformers
+            jobs = plan_all(
+                experiment, options.run, options.benchmarks, options.checkpoint, options.problems, identity, options.out
+            )
         if options.part is not None:
             part = Part(options.part, options.engines, options.parent)
             if part.requests(jobs):

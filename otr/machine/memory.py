@@ -1,8 +1,28 @@
-"""How much memory this process has held."""
+"""How much memory this process has held, and when Python looks for what it may let go of."""
 
+import gc
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """For imports and other set-up: no garbage is looked for inside, and what is there at the end is looked at no more.
+
+    Thousands of modules leave nothing to collect, and looking for it is a fifth of the time that vLLM takes to load
+    (8.7 s of processor time, 7.0 without), a sixth of what training does.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 def peak() -> int:

@@ -25,13 +25,15 @@ from otr.data.subsample import lacking
 from otr.errors import UserError
 from otr.files import Row, sha256, write_jsonl
 from otr.machine.hardware import Hardware
+from otr.machine.memory import uncollected
 from otr.machine.precision import computed_in
 from otr.results import RunFile
 from otr.results.integrity import check
 
 
 def main(arguments: list[str] | None = None) -> None:
-    from otr.train import parallel
+    with uncollected():
+        from otr.train import parallel
 
     arguments = parallel.launch("otr.train", sys.argv[1:] if arguments is None else arguments)
     stage = Stage("otr train", __doc__)
@@ -52,13 +54,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(experiment: Experiment, options: Any, ranks: Any) -> str:
     """Train and write the run's files; returns the stage's end line."""
-    from otr.figures.plots import training_curves
-    from otr.machine.provenance import provenance
-    from otr.models.export import export
-    from otr.train import checkpoint
-    from otr.train.footprint import expected_memory, training_flops
-    from otr.train.loop import train
-    from otr.train.trackers import open_tracker
+    with uncollected():
+        from otr.figures.plots import training_curves
+        from otr.machine.provenance import provenance
+        from otr.models.export import export
+        from otr.train import checkpoint
+        from otr.train.footprint import expected_memory, training_flops
+        from otr.train.loop import train
+        from otr.train.trackers import open_tracker
 
     recipe, method = _recipe(experiment, options.run, ranks), experiment.method(options.run)
     title = f"train {options.model} {options.run}"
@@ -144,12 +147,13 @@ def _recipe(experiment: Experiment, run: str, ranks: Any) -> Training:
 
 def _prepare(experiment: Experiment, options: Any, recipe: Training, ranks: Any) -> tuple[Any, list[Any], int, Any]:
     """The trainer, its examples, how many were too long, and the tokenizer."""
-    import pandas as pd
-    import torch
-    from transformers import AutoModelForCausalLM
+    with uncollected():
+        import pandas as pd
+        import torch
+        from transformers import AutoModelForCausalLM
 
-    from otr.data.chat import Chat, load_tokenizer
-    from otr.train.loop import Trainer, examples
+        from otr.data.chat import Chat, load_tokenizer
+        from otr.train.loop import Trainer, examples
 
     torch.set_num_threads(experiment.threads)
     method = experiment.method(options.run)
