@@ -6,7 +6,7 @@
 Prints, for each objective and learning rate, the averages in and out of domain, and the KL divergence of the base model
 from the tuned one, nats a token, on answers that are not mathematics (the experiment's own documents in chat form):
 KL(base || tuned), the mean over training seeds, ± its standard error if there are several. Draws in domain against out
-of domain.
+of domain, with the same errors.
 """
 
 import argparse
@@ -65,10 +65,15 @@ def score(results: Path, run: str, benchmarks: list[str]) -> float:
     return statistics.fmean(read_json(folder / name / "score.json")["score"] for name in benchmarks)
 
 
+def error(values: list[float]) -> float:
+    """Standard error of the mean; 0 for one value, which tells nothing about it."""
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+
+
 def shown(values: list[float], digits: int) -> str:
     """The mean ± its standard error."""
     mean = f"{statistics.fmean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values) / len(values) ** 0.5:.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {error(values):.{digits}f}"
 
 
 def main() -> None:
@@ -81,30 +86,38 @@ def main() -> None:
     inside, outside = ([name for group in part for name in groups[group]] for part in (IN_DOMAIN, OUT_OF_DOMAIN))
     documents = texts(options.results)
     base = log_probabilities(options.results / "methods/train/small/base/checkpoint", documents)
-    points: dict[str, list[tuple[float, float]]] = {}
+    points: dict[str, list[Point]] = {}
     print("| objective | learning rate | in domain | out of domain | KL(base ‖ tuned) |\n|---|---|---:|---:|---:|")
     for objective, rate in itertools.product(OBJECTIVES, RATES):
         runs = made.runs(run_name(objective, rate))
         folders = [options.results / "methods/train/small" / run / "checkpoint" for run in runs]
         learnt, kept = ([score(options.results, run, names) for run in runs] for names in (inside, outside))
         kl = [divergence(base, log_probabilities(folder, documents)) for folder in folders]
-        points.setdefault(objective, []).append((statistics.fmean(kept), statistics.fmean(learnt)))
+        points.setdefault(objective, []).append((kept, learnt))
         print(f"| {objective} | {rate} | {shown(learnt, 1)} | {shown(kept, 1)} | {shown(kl, 4)} |", flush=True)
     if options.out:
         draw(points, score(options.results, "base-tuned", outside), options.out)
 
 
-def draw(points: dict[str, list[tuple[float, float]]], before: float, out: Path) -> None:
-    """before: what the base model has out of domain in the tuned protocol; in domain it is far below."""
+Point = tuple[list[float], list[float]]
+"""Out of domain and in domain, a value a training seed."""
+
+
+def draw(points: dict[str, list[Point]], before: float, out: Path) -> None:
+    """Means with their standard errors over training seeds. before: what the base model has out of domain in the tuned
+    protocol; in domain it is far below."""
     from matplotlib.figure import Figure
 
     axes = (figure := Figure(figsize=(6, 4), layout="constrained")).subplots()
     axes.axvline(before, color="0.6", linestyle="--", label="base model, out of domain")
-    for objective, places in points.items():
-        axes.plot(*zip(*places, strict=True), marker="o", label=objective)
+    for objective, found in points.items():
+        places = [(statistics.fmean(kept), statistics.fmean(learnt)) for kept, learnt in found]
+        errors = [(error(kept), error(learnt)) for kept, learnt in found]
+        (xs, ys), (x_errors, y_errors) = zip(*places, strict=True), zip(*errors, strict=True)
+        axes.errorbar(xs, ys, xerr=x_errors, yerr=y_errors, marker="o", markersize=4, capsize=2, label=objective)
         for place, rate in zip(places, RATES, strict=True):
             # Where little is forgotten all weighted losses lie on each other: one of them carries their rates.
-            if objective in ("sft", "otr") or rate == RATES[-1]:
+            if objective == "sft" or rate == RATES[-1] or (objective == "otr" and rate != RATES[1]):
                 below = objective == "sft"
                 axes.annotate(rate, place, textcoords="offset points", xytext=(-4, -12 if below else 6), fontsize=7)
     axes.set(xlabel="out of domain (code and general), %", ylabel="in domain (mathematics), %")
