@@ -79,6 +79,8 @@ MEMORY_SHARE = 0.92
 """Of a GPU's memory that vLLM takes."""
 SEQUENCES = {"cpu": 512, "gpu": 1024}
 """Most completions that an engine works on at once."""
+FEWEST_ON_CPU = 256
+"""Where 512 do not fit: with a vocabulary of 152,000, 256 more take a gigabyte of logits and their sorted copies."""
 CPU_CACHE_GIB = 1
 """Of main memory for keys and values on a CPU, taken whole at the start."""
 PROMPT_BATCH = 8192
@@ -101,6 +103,12 @@ def sequences(memory: float, weights: float, cache: float, length: float) -> int
     tokens of a prompt and, on average, half of its completion. More would be put off and computed again."""
     room = MEMORY_SHARE * memory - weights - WORKING_BYTES
     return max(1, min(SEQUENCES["gpu"], int(room / (cache * length))))
+
+
+def sequences_on_cpu(cache: float, length: float) -> int:
+    """Completions that a CPU's engine works on at once: what its cache holds, but at least FEWEST_ON_CPU (some of them
+    may have to wait) and at most SEQUENCES. cache, length: as for `sequences`."""
+    return max(FEWEST_ON_CPU, min(SEQUENCES["cpu"], int(CPU_CACHE_GIB * 2**30 / (cache * length))))
 
 
 def open_engine(
@@ -157,7 +165,7 @@ class VllmEngine:
                 model=str(checkpoint),
                 dtype=dtype,
                 max_model_len=context,
-                max_num_seqs=SEQUENCES["cpu"] if on_cpu else _gpu_sequences(checkpoint, dtype, length or context / 2),
+                max_num_seqs=_sequences(checkpoint, dtype, length or context / 2, on_cpu),
                 trust_remote_code=False,
                 generation_config="vllm",  # a checkpoint's own sampling defaults stay out of it
                 disable_log_stats=True,
@@ -209,15 +217,16 @@ def _vocabulary(checkpoint: Path) -> int:
     return size
 
 
-def _gpu_sequences(checkpoint: Path, dtype: str, length: float) -> int:
+def _sequences(checkpoint: Path, dtype: str, length: float, on_cpu: bool) -> int:
     from transformers import AutoConfig
     from vllm.platforms import current_platform
 
+    cache = cache_bytes(AutoConfig.from_pretrained(checkpoint, trust_remote_code=False), dtype)
+    if on_cpu:
+        return sequences_on_cpu(cache, length)
     weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
-    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
     # Asked of the driver: CUDA must not be started before vLLM starts its own process.
-    memory = current_platform.get_device_total_memory()
-    return sequences(memory, weights, cache_bytes(config, dtype), length)
+    return sequences(current_platform.get_device_total_memory(), weights, cache, length)
 
 
 class TransformersEngine:

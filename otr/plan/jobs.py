@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from otr.config import BASE_RUN, Benchmark, Cell, Dataset, Experiment, Training
 from otr.data.sources import Folders, load_rows
 from otr.errors import UserError
-from otr.evaluation.engine import CPU_CACHE_GIB, PROMPT_BATCH, SEQUENCES, WORKING_BYTES, cache_bytes, sequences
+from otr.evaluation.engine import (
+    CPU_CACHE_GIB,
+    PROMPT_BATCH,
+    WORKING_BYTES,
+    cache_bytes,
+    sequences,
+    sequences_on_cpu,
+)
 from otr.files import Row
 from otr.machine.hardware import DISK_BYTES_A_SECOND, Hardware
 from otr.machine.precision import computed_in
@@ -320,17 +327,17 @@ class Plan:
             batch = min(completions, sequences(1e9 * self.hardware.memory_gb, weights, cache, length))
             memory = (weights + batch * cache * length + WORKING_BYTES) / 1e9
         else:
-            batch = min(completions, SEQUENCES["cpu"])
-            memory = self._engine_memory(model) / 1e9
+            at_once = sequences_on_cpu(cache, length)
+            batch, memory = min(completions, at_once), self._engine_memory(model, at_once) / 1e9
         if self.calibrate and (measured := self._measured_decoding):
             rate = median(measured.get(model) or [rate for rates in measured.values() for rate in rates])
         else:
             rate = batch / self._step_seconds(model, batch, length)
         return Decoding(rate, batch, memory)
 
-    def _engine_memory(self, model: str) -> float:
-        """Bytes of main memory that an engine on a CPU takes: 5.18e9 for Qwen2.5-Coder-0.5B in bfloat16, where 5.25e9
-        were measured."""
+    def _engine_memory(self, model: str, at_once: int) -> float:
+        """Bytes of main memory that an engine on a CPU takes for so many completions at once: 5.18e9 for 256 of
+        Qwen2.5-Coder-0.5B in bfloat16, where 5.25e9 were measured."""
         shape = self.shape(model)
         size = 2 if self._sampling_dtype == "bfloat16" else 4
         head = shape.get_output_embeddings().weight
@@ -340,7 +347,7 @@ class Plan:
         prompts = (
             3 * (config.intermediate_size + config.hidden_size) * size * max(self.experiment.context, PROMPT_BATCH)
         )
-        logits = SAMPLER_BYTES * SEQUENCES["cpu"] * len(head)
+        logits = SAMPLER_BYTES * at_once * len(head)
         return float(ENGINE_GB * 1e9 + self._weights(model) + CPU_CACHE_GIB * 2**30 + tables + prompts + logits)
 
     def _step_seconds(self, model: str, batch: int, context: float) -> float:

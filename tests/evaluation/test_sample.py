@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Qwen2Config
 
 from otr import config
 from otr.errors import UserError
-from otr.evaluation.engine import Completion, Request, TransformersEngine, engine_name
+from otr.evaluation.engine import Completion, Request, TransformersEngine, cache_bytes, engine_name, sequences_on_cpu
 from otr.evaluation.problems import main as make_problems
 from otr.evaluation.protocols import Asker, Decoding
 from otr.evaluation.sample import Job, Part, check_context, finish, generation_stops, plan, run_jobs, seed_of
@@ -243,6 +243,15 @@ def test_vllm_and_transformers_agree_when_greedy(problem_folder: Path, tiny_chec
         ]
     assert len(texts["vllm"]) == 12
     assert texts["vllm"] == texts["transformers"]
+
+
+def test_a_cpu_works_on_as_many_completions_as_its_cache_holds() -> None:
+    """Keys and values take 3 x 2 x 1 x 32 x 4 bytes a token in micro's model, 24 x 2 x 2 x 64 x 2 in Qwen2.5-0.5B."""
+    small = Qwen2Config(num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1, hidden_size=96)
+    real = Qwen2Config(num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, hidden_size=896)
+    assert sequences_on_cpu(cache_bytes(small, "float32"), 100) == 512
+    assert sequences_on_cpu(cache_bytes(real, "bfloat16"), 200) == 2**30 // (12288 * 200) == 436
+    assert sequences_on_cpu(cache_bytes(real, "bfloat16"), 700) == 256
 
 
 @pytest.mark.slow
