@@ -80,7 +80,7 @@ MEMORY_SHARE = 0.92
 SEQUENCES = {"cpu": 512, "gpu": 1024}
 """Most completions that an engine works on at once."""
 FEWEST_ON_CPU = 256
-"""Where 512 do not fit: with a vocabulary of 152,000, 256 more take a gigabyte of logits and their sorted copies."""
+"""Of them on a CPU, even where its cache holds fewer."""
 CPU_CACHE_GIB = 1
 """Of main memory for keys and values on a CPU, taken whole at the start."""
 PROMPT_BATCH = 8192
@@ -107,7 +107,10 @@ def sequences(memory: float, weights: float, cache: float, length: float) -> int
 
 def sequences_on_cpu(cache: float, length: float) -> int:
     """Completions that a CPU's engine works on at once: what its cache holds, but at least FEWEST_ON_CPU (some of them
-    may have to wait) and at most SEQUENCES. cache, length: as for `sequences`."""
+    may have to wait) and at most SEQUENCES. cache: bytes of a token; length: tokens, as for `sequences`.
+
+    Each takes memory beside the cache, for its logits and their sorted copies: 4 MB with a vocabulary of 152,000.
+    """
     return max(FEWEST_ON_CPU, min(SEQUENCES["cpu"], int(CPU_CACHE_GIB * 2**30 / (cache * length))))
 
 

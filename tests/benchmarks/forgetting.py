@@ -27,6 +27,8 @@ from otr.files import read_json, read_jsonl  # noqa: E402
 
 OBJECTIVES = ("sft", "dft", "otr", "expected-otr")
 RATES = ("1e-4", "2e-4", "6e-4", "2e-3")
+Point = tuple[list[float], list[float]]
+"""Out of domain and in domain, a value a training seed."""
 IN_DOMAIN, OUT_OF_DOMAIN = ("Mathematics",), ("Code", "General reasoning")
 DOCUMENTS = 200
 
@@ -97,10 +99,6 @@ def main() -> None:
         print(f"| {objective} | {rate} | {shown(learnt, 1)} | {shown(kept, 1)} | {shown(kl, 4)} |", flush=True)
     if options.out:
         draw(points, score(options.results, "base-tuned", outside), options.out)
-
-
-Point = tuple[list[float], list[float]]
-"""Out of domain and in domain, a value a training seed."""
 
 
 def draw(points: dict[str, list[Point]], before: float, out: Path) -> None:
