@@ -56,7 +56,7 @@ install() { # install FILE: skipped when this very file was installed before
     (minutes=0; while sleep 60; do minutes=$((minutes + 1)); echo "envs/install.sh: still at it ($minutes min)"; done) &
     clock=$! ; failed=0
     # Compiled bytecode halves vLLM's import time; --no-deps because the file is the whole closure.
-    VIRTUAL_ENV=.venv UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy .venv/bin/uv pip install --quiet --no-deps --require-hashes -r "$1" || failed=$?
+    VIRTUAL_ENV=.venv UV_COMPILE_BYTECODE=1 .venv/bin/uv pip install --quiet --no-deps --require-hashes -r "$1" || failed=$?
     kill "$clock" 2>/dev/null || true
     [ "$failed" = 0 ] || { echo "envs/install.sh: $1 is not installed; the reason stands above. The same command goes on where this one ended" >&2; exit "$failed"; }
     cp "$1" "$stamp"
