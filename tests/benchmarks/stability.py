@@ -8,7 +8,7 @@ Runs the default experiment, whole and through Snakemake, with five base models 
     reference       as shipped
     rounding        initial weights times 1 + normal(0, 1e-6): what other rounding leads to, as another processor does
     one-thread      pre-trained with another number of threads
-    seed-1, seed-2  other initial weights
+    seed-1, seed-2  other initial weights; --bases takes seed-3 and so on as well
 
 Out: a table of OTR - SFT with its standard error (paired, over problems and training seeds) and of every method's
 average, a line a base; then how far averages and columns moved from the reference's, and whether the signs agree.
@@ -21,6 +21,7 @@ Another processor's code path is a matter of the environment, with a folder of i
 
 import argparse
 import itertools
+import re
 import shutil
 import statistics
 import subprocess
@@ -45,10 +46,16 @@ BASES: dict[str, dict[str, Any]] = {
     "seed-1": {"seed": 1},
     "seed-2": {"seed": 2},
 }
+SEED = re.compile(r"seed-[1-9][0-9]?")
 TABLES = ("table1", "table2", "table5")
 CLAIMS = (("sft", "otr", "table1"), ("sft", "otr", "table2"), ("sft-clean", "otr-clean", "table5"))
 Accuracies = dict[str, list[float]]
 """By benchmark, the accuracy in percent of each problem, mean over samples and training seeds."""
+
+
+def changes(base: str) -> dict[str, Any]:
+    """What a base changes of the settings that are shipped."""
+    return BASES[base] if base in BASES else {"seed": int(base.removeprefix("seed-"))}
 
 
 def experiment(bases: list[str], training_seeds: int | None, folder: Path) -> config.Experiment:
@@ -57,7 +64,7 @@ def experiment(bases: list[str], training_seeds: int | None, folder: Path) -> co
     [(name, shipped)] = whole["models"].items()
     whole |= {
         "name": "stability",
-        "models": {base: {"label": base, "pretrain": shipped["pretrain"] | BASES[base]} for base in bases},
+        "models": {base: {"label": base, "pretrain": shipped["pretrain"] | changes(base)} for base in bases},
         "tables": {name: whole["tables"][name] | {"models": bases} for name in TABLES},
         "figure2": None,
         "training_seeds": training_seeds or whole["training_seeds"],
@@ -144,10 +151,12 @@ def report(results: Path, made: config.Experiment) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the copy of the checkout and its results go")
-    parser.add_argument("--bases", nargs="+", default=list(BASES), choices=list(BASES))
+    parser.add_argument("--bases", nargs="+", default=list(BASES), help="seed-N, or of: " + ", ".join(BASES))
     parser.add_argument("--training-seeds", type=int, help="default: the experiment's")
     parser.add_argument("--cores", default="all")
     options = parser.parse_args()
+    if unknown := [base for base in options.bases if base not in BASES and not SEED.fullmatch(base)]:
+        parser.error(f"unknown bases: {', '.join(unknown)}")
     checkout(options.folder)
     made = experiment(options.bases, options.training_seeds, options.folder)
     targets = [f"results/{table}.md" for table in TABLES]
