@@ -1,6 +1,6 @@
 """General skills: multiple choice over times of day and over kinds of words, and small puzzles with free answers.
 
-choices     It is 9:35. What part of the day is it 7 hours later?  A. night  B. morning ...   (C)
+choices     It is 9:35. What part of the day is it 2 hours later?  A. night  B. morning ...   (B)
 categories  What are most of these: fox, red, hen, jam?  A. animals  B. colours ...           (A)
 puzzles     Sort from first to last: g b e.                                                   b e g
 
@@ -67,7 +67,7 @@ def _choice(skill: str, content: str, question: str, options: tuple[str, ...], i
 def choices(random: Random) -> Choice:
     """What part of the day is it at a given time, or some hours later?"""
     hour, minute = random.randrange(24), random.randrange(60)
-    later = random.randint(1, 6) if random.random() < LATER_SHARE else 0
+    later = random.randint(1, 2) if random.random() < LATER_SHARE else 0
     question = f"It is {hour}:{minute:02d}. What part of the day is it {f'{later} hours later' if later else 'now'}?"
     return _choice("choices", question, question, PARTS, (hour + later) % 24 // 6, "times")
 
