@@ -319,11 +319,12 @@ def test_exactly_one_option_is_right() -> None:
     random = Random(2)
     for _ in range(300):
         item = general.choices(random)
-        hour, _ = map(int, re.findall(r"\d+", item.question))
+        hour, minute, *later = map(int, re.findall(r"\d+", item.question))
         written = general.choices_in_words(random)
-        spoken = general.NUMBERS.index(written.question.split()[3])
+        spoken = general.NUMBERS.index(written.question.split()[2])
         assert written.index == spoken // 6 and written.options == item.options
-        assert item.options[item.index] == ("night", "morning", "afternoon", "evening")[hour // 6]
+        part = (hour * 60 + minute + 60 * sum(later)) % 1440 // 360
+        assert item.options[item.index] == ("night", "morning", "afternoon", "evening")[part]
         for words, known in (
             (general.categories(random), general.KINDS),
             (general.categories_of_strangers(random), general.STRANGERS),
