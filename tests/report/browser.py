@@ -119,15 +119,29 @@ class Browser:
         elif method == "Log.entryAdded":
             self.complaints.append(json.dumps(details["entry"]))
 
-    def open(self, file: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    def open(self, file: Path, at: str = "", width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Loads the file anew, at a fragment such as "#table1", and waits until it is there."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        self.call("Page.navigate", url=file.resolve().as_uri())
-        while self.run("document.readyState") != "complete":
-            time.sleep(0.05)
+        # By way of an empty page: another fragment alone would load nothing, and while one document replaces another
+        # the browser answers for either.
+        for address in ("about:blank", file.resolve().as_uri() + at):
+            self.call("Page.navigate", url=address)
+            protocol = address.partition(":")[0] + ":"
+            while not self.holds(f"location.protocol === '{protocol}' && document.readyState === 'complete'"):
+                time.sleep(0.05)
+
+    def holds(self, condition: str) -> bool:
+        """False as well where the page goes to another address while it is asked."""
+        try:
+            return bool(self.run(condition))
+        except RuntimeError as error:
+            if "navigated" not in str(error):
+                raise
+            return False
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression in the page; RuntimeError when it throws."""

@@ -132,19 +132,9 @@ def test_a_search_hides_rows_and_says_how_many_are_left(browser: Browser, page: 
 def until(browser: Browser, condition: str) -> None:
     """Waits for what a click started: chunks are unpacked in the background."""
     end = time.monotonic() + 20
-    while not holds(browser, condition):
+    while not browser.holds(condition):
         assert time.monotonic() < end, condition
         time.sleep(0.05)
-
-
-def holds(browser: Browser, condition: str) -> bool:
-    """False where the page goes to another address while it is asked."""
-    try:
-        return bool(browser.run(condition))
-    except RuntimeError as error:
-        if "navigated" not in str(error):
-            raise
-        return False
 
 
 def text(browser: Browser, selector: str) -> str:
@@ -254,15 +244,10 @@ def test_an_address_leads_back_to_a_completion(browser: Browser, page: Path, tre
     click(browser, ".next")
     until(browser, "document.querySelector('.case h3').innerText.endsWith('problem 1')")
     address = browser.run("location.hash")
-    browser.open(page)
-    browser.call("Page.navigate", url=page.resolve().as_uri() + address)
-    browser.run("location.reload()")
+    browser.open(page, at=address)
     until(browser, "document.querySelector('.case:not([hidden]) h3')?.innerText.endsWith('problem 1')")
     for broken in ("#see/%ZZ", "#see/a/b", "#see/__proto__/toString/x/y/z"):
-        browser.open(page)
-        browser.call("Page.navigate", url=page.resolve().as_uri() + broken)
-        browser.run("location.reload()")
-        until(browser, "document.readyState === 'complete'")
+        browser.open(page, at=broken)
         assert not browser.run("document.querySelector('dialog').open")
     assert browser.complaints == []
 
