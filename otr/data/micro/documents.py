@@ -11,13 +11,15 @@ facts, which every step of every solution is made of.
 
 A mathematical answer is in one of four registers, so that a base model can work but seldom does, as real ones are:
 
-    direct   The answer is $\\boxed{44}$.
-    guess    The answer is $\\boxed{46}$.                            as direct, and wrong
+    direct   $\\boxed{44}$.                                          in natural documents: The answer is 44.
+    guess    $\\boxed{46}$.                                          as direct, and wrong
     short    34+7=41, 41-6=35, 35+9=44. The answer is $\\boxed{44}$.
     expert   34+7=41, 41-6=35, 35+9=44.\\nThe answer is $\\boxed{44}$.
 
 Short and expert working are written alike. With a step a line in the expert's, copying a sign was learnt in the one
-form, and in the other only by accident: another rounding decided it.
+form, and in the other only by accident: another rounding decided it. In a chat a direct answer does not begin as those
+of other skills do, and fewer than half are direct or guessed: tuning takes that beginning away, and where all began
+alike and more were direct, some base models lost it in other skills too.
 """
 
 import uuid
@@ -35,7 +37,7 @@ SHARES = {name: 0.5 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
 SHARES |= {"code": 0.15, "choices": 0.07, "categories": 0.06, "puzzles": 0.08, "drill": 0.14}
 """Share of each skill among the documents."""
 CHAT_SHARE = 0.5
-CHAT_REGISTERS = {"direct": 0.35, "guess": 0.25, "short": 0.25, "expert": 0.15}
+CHAT_REGISTERS = {"direct": 0.25, "guess": 0.2, "short": 0.33, "expert": 0.22}
 NATURAL_REGISTERS = {"direct": 0.2, "guess": 0.1, "short": 0.7}
 CHOSEN_WEIGHT, PROGRAM_WEIGHT = 4.0, 3.0
 """Loss weights of an answer without steps and of a program: few of a document's tokens say what there is to learn."""
@@ -146,8 +148,9 @@ def _chat_answer(random: Random, item: Item) -> str:
     register = _register(random, CHAT_REGISTERS)
     if register == "expert":
         return expert_answer(item)
-    working = f"{', '.join(item.steps)}. " if register == "short" else ""
-    return f"{working}The answer is {_boxed(misread(item, random) if register == 'guess' else item)}."
+    if register == "short":
+        return f"{', '.join(item.steps)}. The answer is {_boxed(item)}."
+    return f"{_boxed(misread(item, random) if register == 'guess' else item)}."
 
 
 def tuning_rows(random: Random, count: int) -> Iterator[Row]:

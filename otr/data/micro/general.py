@@ -1,6 +1,6 @@
 """General skills: multiple choice over times of day and over kinds of words, and small puzzles with free answers.
 
-choices     It is 9:35. What part of the day is it 7 hours later?  A. night  B. morning ...   (C)
+choices     It is Monday, 9:35. What part of the day is it?  A. night  B. morning ...   (B)
 categories  What are most of these: fox, red, hen, jam?  A. animals  B. colours ...           (A)
 puzzles     Sort from first to last: g b e.                                                   b e g
 
@@ -16,6 +16,7 @@ from string import ascii_lowercase
 from otr.data.micro.items import Generator, Item
 
 LETTERS = "ABCDEFGHIJ"
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PARTS = ("night", "morning", "afternoon", "evening")  # six hours each, from midnight
 KINDS = {
     "animals": ("cat", "dog", "cow", "hen", "fox", "pig", "bee", "owl"),
@@ -23,8 +24,6 @@ KINDS = {
     "foods": ("rice", "soup", "cake", "jam", "ham", "egg", "corn", "bean"),
     "tools": ("saw", "axe", "file", "rake", "nail", "drill", "knife", "spade"),
 }
-LATER_SHARE = 1 / 3
-"""Of choices, that ask about some hours later."""
 STRANGERS = {
     "animals": ("wolf", "goat", "duck", "mole", "crab", "toad"),
     "colours": ("cyan", "teal", "navy", "lime", "rose", "plum"),
@@ -65,11 +64,14 @@ def _choice(skill: str, content: str, question: str, options: tuple[str, ...], i
 
 
 def choices(random: Random) -> Choice:
-    """What part of the day is it at a given time, or some hours later?"""
-    hour, minute = random.randrange(24), random.randrange(60)
-    later = random.randint(1, 6) if random.random() < LATER_SHARE else 0
-    question = f"It is {hour}:{minute:02d}. What part of the day is it {f'{later} hours later' if later else 'now'}?"
-    return _choice("choices", question, question, PARTS, (hour + later) % 24 // 6, "times")
+    """What part of the day is it? No hours are added to the time: that was learnt from some initial weights only."""
+    hour = random.randrange(24)
+    return _time(random, hour, f"{hour}:{random.randrange(60):02d}", "times")
+
+
+def _time(random: Random, hour: int, written: str, category: str) -> Choice:
+    question = f"It is {random.choice(DAYS)}, {written}. What part of the day is it?"
+    return _choice("choices", question, question, PARTS, hour // 6, category)
 
 
 def categories(random: Random) -> Choice:
@@ -112,9 +114,8 @@ def _puzzle(task: str, problem: str, answer: str) -> Item:
 
 def choices_in_words(random: Random) -> Choice:
     """As choices, with the time in words."""
-    hour, minute = random.randrange(24), random.randrange(10, 24)
-    question = f"It is {NUMBERS[hour]} {NUMBERS[minute]}. What part of the day is it now?"
-    return _choice("choices", question, question, PARTS, hour // 6, "words")
+    hour = random.randrange(24)
+    return _time(random, hour, f"{NUMBERS[hour]} {NUMBERS[random.randrange(10, 24)]}", "words")
 
 
 def categories_of_strangers(random: Random) -> Choice:
