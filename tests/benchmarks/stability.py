@@ -10,8 +10,8 @@ Runs the default experiment, whole and through Snakemake, with five base models 
     one-thread      pre-trained with another number of threads
     seed-1, seed-2  other initial weights; --bases takes seed-3 and so on as well
 
-Out: a table of OTR - SFT with its standard error (paired, over problems and training seeds) and of every method's
-average, a line a base; then how far averages and columns moved from the reference's, and whether the signs agree.
+Out: a table of OTR - SFT with half of its 95 % interval (otr.tables.paired) and one of every method's averages, a line
+a base; then how far averages and columns moved from the first base's, and whether the signs agree.
 Started again, it goes on. --bases takes only some, --training-seeds 1 makes a third of the trainings.
 
 Another processor's code path is a matter of the environment, with a folder of its own:
@@ -20,13 +20,11 @@ Another processor's code path is a matter of the environment, with a folder of i
 """
 
 import argparse
-import itertools
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,8 @@ sys.path.insert(0, str(ROOT))
 
 from otr import config  # noqa: E402
 from otr.config.reading import YamlLoader  # noqa: E402
-from otr.files import read_jsonl  # noqa: E402
+from otr.tables.accuracies import Training, read_trainings  # noqa: E402
+from otr.tables.paired import compare  # noqa: E402
 
 BASES: dict[str, dict[str, Any]] = {
     "reference": {},
@@ -48,9 +47,7 @@ BASES: dict[str, dict[str, Any]] = {
 }
 SEED = re.compile(r"seed-[1-9][0-9]?")
 TABLES = ("table1", "table2", "table5")
-CLAIMS = (("sft", "otr", "table1"), ("sft", "otr", "table2"), ("sft-clean", "otr-clean", "table5"))
-Accuracies = dict[str, list[float]]
-"""By benchmark, the accuracy in percent of each problem, mean over samples and training seeds."""
+METHODS = {"table1": ("sft", "otr"), "table2": ("sft", "otr"), "table5": ("sft-clean", "otr-clean")}
 
 
 def changes(base: str) -> dict[str, Any]:
@@ -88,64 +85,67 @@ def checkout(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
 
 
-def accuracies(results: Path, made: config.Experiment, model: str, row: str, benchmarks: Iterable[str]) -> Accuracies:
-    found: Accuracies = {}
-    for benchmark in benchmarks:
-        by_problem: dict[str, list[float]] = {}
-        for run in made.runs(row):
-            for verdict in read_jsonl(results / made.name / "eval" / model / run / benchmark / "verdicts.jsonl.gz"):
-                by_problem.setdefault(verdict["problem"], []).append(100.0 * verdict["correct"])
-        found[benchmark] = [statistics.fmean(values) for _, values in sorted(by_problem.items())]
-    return found
+def average(trainings: list[Training]) -> float:
+    """The mean over benchmarks of their columns."""
+    return statistics.fmean(column(trainings, name) for name in trainings[0])
 
 
-def average(found: Accuracies) -> float:
-    return statistics.fmean(statistics.fmean(values) for values in found.values())
-
-
-def difference(one: Accuracies, other: Accuracies) -> tuple[float, float]:
-    """other - one, averaged over benchmarks, with its standard error over problems, paired."""
-    pairs = {name: [y - x for x, y in zip(one[name], other[name], strict=True)] for name in one}
-    variance = sum(statistics.variance(values) / len(values) for values in pairs.values()) / len(pairs) ** 2
-    return average(other) - average(one), variance**0.5
+def column(trainings: list[Training], benchmark: str) -> float:
+    """The mean over trainings and problems."""
+    return statistics.fmean(statistics.fmean(training[benchmark].values()) for training in trainings)
 
 
 def report(results: Path, made: config.Experiment) -> str:
-    bases, lines = list(made.models), []
-    cells = {
-        (base, row, table): accuracies(results, made, base, row, made.tables[table].benchmarks)
-        for base, table in itertools.product(bases, TABLES)
-        for row in made.tables[table].rows
-    }
-    rows = list(dict.fromkeys((row, table) for _, row, table in cells))
-    lines.append("| base | " + " | ".join(f"{other} - {one}, {table}" for one, other, table in CLAIMS) + " |")
-    lines.append("|---|" + "---:|" * len(CLAIMS))
+    bases, groups = list(made.models), {}
+    found: dict[tuple[str, str, str], list[Training]] = {}
+    for table in TABLES:
+        layout = made.tables[table]
+        read = read_trainings(results, made.name, layout, made.runs)
+        for group in layout.columns:
+            title = f"{group.group}, {table}"
+            groups[title] = METHODS[table]
+            found |= {(base, row, title): read[base, row, group.benchmarks] for base in bases for row in layout.rows}
+
     signs: dict[str, set[str]] = {}
+    differences = []
     for base in bases:
-        shown = []
-        for one, other, table in CLAIMS:
-            value, error = difference(cells[base, one, table], cells[base, other, table])
-            signs.setdefault(table, set()).add("tie" if abs(value) <= 1.96 * error else "+" if value > 0 else "-")
-            shown.append(f"{value:+.2f} ± {error:.2f}")
-        lines.append(f"| {base} | " + " | ".join(shown) + " |")
-    lines += ["", "| base | " + " | ".join(f"{row}, {table}" for row, table in rows) + " |"]
-    lines.append("|---|" + "---:|" * len(rows))
-    for base in bases:
-        lines.append(f"| {base} | " + " | ".join(f"{average(cells[base, *key]):.1f}" for key in rows) + " |")
-    moved = [abs(average(cells[base, *key]) - average(cells[bases[0], *key])) for base in bases for key in rows]
-    columns = {
-        (base, *key, name): abs(statistics.fmean(values) - statistics.fmean(cells[bases[0], *key][name]))
-        for base in bases
-        for key in rows
-        for name, values in cells[base, *key].items()
-    }
-    farthest = max(columns, key=lambda place: columns[place])
-    lines += ["", f"Averages moved by at most {max(moved):.1f} points from {bases[0]}'s (aim: 4)."]
-    lines.append(f"Columns by at most {columns[farthest]:.1f} ({', '.join(farthest)}; aim: 10).")
-    lines += [
-        f"{table}: {' and '.join(sorted(found))} (tie: zero within the 95 % interval)" for table, found in signs.items()
-    ]
-    return "\n".join(lines)
+        differences.append([base])
+        for title, (one, other) in groups.items():
+            paired = compare(found[base, other, title], found[base, one, title])
+            assert paired is not None and paired.half is not None
+            sign = "+" if paired.difference > 0 else "-"
+            signs.setdefault(title, set()).add(sign if paired.is_told_apart else "tie")
+            differences[-1].append(f"{paired.difference:+.1f} ± {paired.half:.1f}")
+    rows = list(dict.fromkeys((row, title) for _, row, title in found))
+    averages = {key: average(trainings) for key, trainings in found.items()}
+    columns = {(*key, name): column(trainings, name) for key, trainings in found.items() for name in trainings[0]}
+    return "\n\n".join(
+        [
+            aligned(["OTR - SFT", *groups], differences),
+            aligned(
+                ["base", *(f"{row}, {title}" for row, title in rows)],
+                [[base, *(f"{averages[base, *key]:.1f}" for key in rows)] for base in bases],
+            ),
+            farthest("averages", averages, bases[0], 4),
+            farthest("columns", columns, bases[0], 10),
+            *(f"{title}: {' and '.join(sorted(seen))} (tie: zero is within)" for title, seen in signs.items()),
+        ]
+    )
+
+
+def aligned(titles: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def farthest(what: str, values: dict[Any, float], reference: str, aim: int) -> str:
+    """How far values, by base and place, moved from the reference's, and which are past the aim."""
+    moves = {(base, *place): abs(value - values[reference, *place]) for (base, *place), value in values.items()}
+    moves = {place: moved for place, moved in moves.items() if place[0] != reference}
+    text = f"{len(moves)} {what} moved from {reference}'s by at most {max(moves.values(), default=0):.1f} (aim: {aim})"
+    past = sorted(((moved, ", ".join(place)) for place, moved in moves.items() if moved > aim), reverse=True)
+    return f"{text}; {len(past)} by more: " + "; ".join(f"{moved:.1f} {place}" for moved, place in past)
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def run(function: str, name: str, arguments: tuple[object, ...]) -> object:
 
 _CONDITIONS = ("", " if x > 0")
 _SOURCES = ("xs", "xs[1:]", "set(xs)")
-_CHANGES = ("x", "x * x", "-x", "abs(x)", "bool(x)")
+_CHANGES = ("x", "x * x", "-x")
 _ADJUSTMENTS = (
     ("", ""),
     (", doubled", " * 2"),

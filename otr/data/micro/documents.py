@@ -39,7 +39,7 @@ SHARES |= {"code": 0.15, "choices": 0.07, "categories": 0.06, "puzzles": 0.08, "
 CHAT_SHARE = 0.5
 CHAT_REGISTERS = {"direct": 0.25, "guess": 0.2, "short": 0.33, "expert": 0.22}
 NATURAL_REGISTERS = {"direct": 0.2, "guess": 0.1, "short": 0.7}
-CHOSEN_WEIGHT, PROGRAM_WEIGHT = 4.0, 3.0
+CHOSEN_WEIGHT, PROGRAM_WEIGHT = 4.0, 4.0
 """Loss weights of an answer without steps and of a program: few of a document's tokens say what there is to learn."""
 DRILL_FACTS = 10
 WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
