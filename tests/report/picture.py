@@ -16,6 +16,7 @@ def main(report: Path, out: Path) -> None:
     if program is None:
         sys.exit("no Chromium on this machine (Debian: apt-get install chromium)")
     with tempfile.TemporaryDirectory() as profile, Browser(program, Path(profile)) as browser:
+        browser.call("Emulation.setScrollbarsHidden", hidden=True)
         browser.open(report, width=1100, height=800)
         height = browser.run("document.querySelector('#answer').getBoundingClientRect().bottom")
         browser.open(report, width=1100, height=round(height) + 12)
