@@ -26,7 +26,7 @@ from otr.data.micro.documents import (
     tuning_rows,
 )
 from otr.data.micro.general import Choice
-from otr.data.micro.items import held_out, misread
+from otr.data.micro.items import distinct, held_out, misread
 from otr.evaluation.math.gold import read_gold
 from otr.files import Row, read_jsonl, sha256
 
@@ -404,6 +404,14 @@ def test_about_one_item_in_eight_is_held_out() -> None:
     for generator in mathematics.SKILLS.values():
         share = sum(held_out(generator(random)) for _ in range(3000)) / 3000
         assert 0.09 < share < 0.16
+
+
+def test_too_few_contents_are_an_error() -> None:
+    """A generator that cannot make as many would be asked for ever."""
+    item = mathematics.sums(Random(0))
+    assert distinct(itertools.repeat(item), 1) == [item]
+    with pytest.raises(ValueError, match="2 different contents are needed, 1 were found"):
+        distinct(itertools.repeat(item), 2)
 
 
 def test_the_expert_ends_with_the_box() -> None:
