@@ -145,7 +145,8 @@ def farthest(what: str, values: dict[Any, float], reference: str, aim: int) -> s
     moves = {place: moved for place, moved in moves.items() if place[0] != reference}
     text = f"{len(moves)} {what} moved from {reference}'s by at most {max(moves.values(), default=0):.1f} (aim: {aim})"
     past = sorted(((moved, ", ".join(place)) for place, moved in moves.items() if moved > aim), reverse=True)
-    return f"{text}; {len(past)} by more: " + "; ".join(f"{moved:.1f} {place}" for moved, place in past)
+    named = "; ".join(f"{moved:.1f} {place}" for moved, place in past)
+    return f"{text}; {len(past)} by more: {named}" if past else text
 
 
 def main() -> None:
