@@ -128,8 +128,7 @@ def _as_mbpp(number: int, item: Item) -> Row:
 
 
 def _program(task: Task, solution: str) -> Row:
-    kind = {"xs": "list", "s": "str"}[task.argument]
-    check = f'    assert type({task.argument}) == {kind}, "invalid inputs" # $_CONTRACT_$\n'
+    check = '    assert type(xs) == list, "invalid inputs" # $_CONTRACT_$\n'
     base, plus = task.inputs[:3], task.inputs[3:]
     return {
         "entry_point": task.name,

@@ -4,12 +4,11 @@ prompt    def total(xs):
               """Return the sum of -x for x in xs if x > 0, doubled."""
 body          return sum(-x for x in xs if x > 0) * 2
 
-No number has to be copied from the description, and elements stand there as Python writes them: all parts are of closed
-sets. Copying one digit was learnt from some initial weights and not others, as were words for operators, several
-conditions, and twice or thrice.
+All functions are of one list of integers. No number has to be copied from the description, and elements stand there as
+Python writes them: all parts are of closed sets. Copying one digit was learnt from some initial weights and not others,
+as were words for operators, several conditions, twice or thrice, and a few dozen functions of strings beside these.
 '''
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -19,18 +18,17 @@ from otr.data.micro.items import Generator, Item
 @dataclass(frozen=True)
 class Task(Item):
     name: str = ""
-    argument: str = ""
     text: str = ""  # what the function returns, in words
     body: str = ""  # its lines, indented
     inputs: tuple[tuple[object, ...], ...] = ()  # argument lists to test it on
 
     @property
     def function(self) -> str:
-        return f"def {self.name}({self.argument}):\n{self.body}"
+        return f"def {self.name}(xs):\n{self.body}"
 
     @property
     def stub(self) -> str:
-        return f'def {self.name}({self.argument}):\n    """Return {self.text}."""\n'
+        return f'def {self.name}(xs):\n    """Return {self.text}."""\n'
 
     @property
     def request(self) -> str:
@@ -56,7 +54,6 @@ _CHANGES = ("x", "x * x", "-x")
 _ADJUSTMENTS = (
     ("", ""),
     (", doubled", " * 2"),
-    (", tripled", " * 3"),
     (", squared", " ** 2"),
     (", and one more", " + 1"),
     (", and one less", " - 1"),
@@ -66,9 +63,8 @@ _ADJUSTMENTS = (
 )
 
 
-def numbers(random: Random) -> Task:
-    """Functions of a list of integers."""
-    return _of_numbers(
+def tasks(random: Random) -> Task:
+    return _task(
         random,
         ("total", "the sum", "sum({elements})"),
         ("largest", "the largest", "max(({elements}), default=0)"),
@@ -79,15 +75,15 @@ def numbers(random: Random) -> Task:
 
 
 def unexplained(random: Random) -> Task:
-    """Functions of a list that no document has: a model cannot know them."""
-    return _of_numbers(
+    """Functions that no document has: a model cannot know them."""
+    return _task(
         random,
         ("spread", "the spread", "(max(({elements}), default=0) - min(({elements}), default=0))"),
         ("parity", "the parity", "(sum({elements}) % 2)"),
     )
 
 
-def _of_numbers(random: Random, *kinds: tuple[str, str, str]) -> Task:
+def _task(random: Random, *kinds: tuple[str, str, str]) -> Task:
     expression, source, condition = map(random.choice, (_CHANGES, _SOURCES, _CONDITIONS))
     then, operation = random.choice(_ADJUSTMENTS)
     elements = f"{expression} for x in {source}{condition}"
@@ -98,51 +94,16 @@ def _of_numbers(random: Random, *kinds: tuple[str, str, str]) -> Task:
         call, operation = (f"sorted({elements})", "") if operation else (call, "")
     text = f"{noun} of {elements}{then}"
     inputs = [([random.randint(-9, 30) for _ in range(length)],) for length in (4, 0, 1, 3, 5, 8, 12, 20)]
-    return _task(name, "xs", text, f"    return {call}{operation}\n", inputs)
-
-
-def words(random: Random) -> Task:
-    """Functions of a string."""
-    part, cut = random.choice(
-        (
-            ("s", "s"),
-            ("the first letter of s", "s[:1]"),
-            ("the last letter of s", "s[-1:]"),
-            ("s without its first letter", "s[1:]"),
-            ("s without its last letter", "s[:-1]"),
-        )
-    )
-    change, method = random.choice(
-        (("", ""), (" in capitals", ".upper()"), (" in small letters", ".lower()"), (" backwards", "[::-1]"))
-    )
-    name, end, operation = random.choice(
-        (
-            ("change", "", ""),
-            ("repeat", ", twice", " * 2"),
-            ("join", ", then a dash and s", ' + "-" + s'),
-        )
-    )
-    letters = "abcdefghijkXYZ"
-    inputs = [("".join(random.choice(letters) for _ in range(length)),) for length in (5, 0, 1, 3, 9, 14)]
-    return _task(name, "s", f"{part}{change}{end}", f"    return {cut}{method}{operation}\n", inputs)
-
-
-def _task(name: str, argument: str, text: str, body: str, inputs: Sequence[tuple[object, ...]]) -> Task:
     return Task(
         skill="code",
         key=f"code {text}",
         problem="",
         answer="",
         name=name,
-        argument=argument,
         text=text,
-        body=body,
+        body=f"    return {call}{operation}\n",
         inputs=tuple(inputs),
     )
-
-
-def tasks(random: Random) -> Task:
-    return numbers(random) if random.random() < 0.7 else words(random)
 
 
 SKILLS: dict[str, Generator] = {"code": tasks}

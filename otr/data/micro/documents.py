@@ -34,7 +34,7 @@ from otr.files import Row
 PROMPT_WEIGHT = 0.1
 SKILLS: dict[str, Generator] = mathematics.SKILLS | code.SKILLS | general.SKILLS
 SHARES = {name: 0.5 / len(mathematics.SKILLS) for name in mathematics.SKILLS}
-SHARES |= {"code": 0.15, "choices": 0.07, "categories": 0.06, "puzzles": 0.08, "drill": 0.14}
+SHARES |= {"code": 0.14, "choices": 0.07, "categories": 0.07, "puzzles": 0.08, "drill": 0.14}
 """Share of each skill among the documents."""
 CHAT_SHARE = 0.5
 CHAT_REGISTERS = {"direct": 0.25, "guess": 0.2, "short": 0.33, "expert": 0.22}
