@@ -60,8 +60,8 @@ def message(text: str, folder: Path) -> str:
         ("beta: -0.1", "beta: 1.5", "methods.otr.beta: found 1.5: input should be less than 1"),
         ("kappa: 1.3", "kappa: 0", "methods.otr.kappa: found 0: input should be greater than 0"),
         ("samples: 256", "samples: 0", "methods.otr.samples: found 0: input should be greater than or equal to 1"),
-        ("batch_size: 16", "batch_size: many", 'training.batch_size: found "many": input should be a valid integer'),
-        ("batch_size: 16", "batch_sise: 16", "training.batch_sise: unknown key; allowed: dataset, epochs, batch_size"),
+        ("batch_size: 32", "batch_size: many", 'training.batch_size: found "many": input should be a valid integer'),
+        ("batch_size: 32", "batch_sise: 16", "training.batch_sise: unknown key; allowed: dataset, epochs, batch_size"),
         ("regression: base", "regresion: base", "tables.table1.regresion: unknown key; allowed: caption, models"),
         ("average: Average", "averag: Mean", "tables.table1.columns.0.averag: unknown key; allowed: group, benchmarks"),
         (
@@ -94,7 +94,7 @@ def message(text: str, folder: Path) -> str:
             "  sft: {label: SFT, beta: 0.5, ",
             "the objective 'sft' does not read beta",
         ),
-        ("epochs: 2", "epochs: 1000000000", "training.epochs: found 1000000000: input should be less than or equal to"),
+        ("epochs: 4", "epochs: 1000000000", "training.epochs: found 1000000000: input should be less than or equal to"),
         ("seed: 0", "seed: -1", "seed: found -1: input should be greater than or equal to 0"),
         ("threads: 1", "threads: 100000", "threads: found 100000: input should be less than or equal to 1024"),
         (
