@@ -6,7 +6,6 @@ import io
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +161,8 @@ def test_the_command_draws_what_is_scored_so_far(tmp_path: Path) -> None:
     whole = {"experiment": "micro", **place, **numbers, "protocol": {}, "provenance": {"commit": "95a5834"}}
     write_record(tmp_path.joinpath("results", "micro", "eval", *place.values(), "score.json"), whole)
     options = ("--experiment", MICRO, "--table", "table1", "--results", tmp_path / "results", "--out", tmp_path / "out")
-    started = time.monotonic()
     done = run(*options)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 10  # about 0.5 s on an idle machine
     text = (tmp_path / "out" / "table1.md").read_text(encoding="utf-8")
     assert text.count("62.50") == 1 and "- Commit: 95a5834" in text and str(tmp_path) not in text
     cells = len(layout.models) * len(layout.rows) * (len(layout.columns[0].benchmarks) + 1)

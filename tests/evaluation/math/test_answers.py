@@ -1,8 +1,7 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import not_quadratic
 
 from otr.evaluation.math.answers import Found, extract
 
@@ -113,12 +112,10 @@ def test_no_text_is_refused(completion: str) -> None:
 )
 def test_time_is_linear_in_the_length(unit: str) -> None:
     completion = unit * (1_000_000 // len(unit))
-    start = time.process_time()
-    extract(completion)
-    assert time.process_time() - start < 2  # quadratic ones take minutes
+    with not_quadratic():
+        extract(completion)
 
 
 def test_closed_nest_of_boxes() -> None:
-    start = time.process_time()
-    assert extract(r"\boxed{" * 100_000 + "1" + "}" * 100_000).text == "1"
-    assert time.process_time() - start < 2
+    with not_quadratic():
+        assert extract(r"\boxed{" * 100_000 + "1" + "}" * 100_000).text == "1"
