@@ -200,7 +200,6 @@ def test_sequences_follow_one_rule() -> None:
         a, b, c, d = (int(n) for n in re.findall(r"\d+", item.problem))
         expected = {
             "up by equal steps": d + d - c if d - c == c - b == b - a > 0 else None,
-            "down by equal steps": d + d - c if d - c == c - b == b - a < 0 else None,
             "up by growing steps": d + d - c + 1 if d - c == c - b + 1 == b - a + 2 > 0 else None,
             "up and down in turn": d - (b - c) if d - c == b - a else None,
         }
@@ -367,7 +366,7 @@ def test_tuning_rows_are_distinct_boxed_and_of_varying_length() -> None:
     tuning = list(tuning_rows(Random(0), 2000))
     assert len({row["problem"] for row in tuning}) == len(tuning)
     lengths = sorted(len(row["solution"]) for row in tuning)
-    assert lengths[-1] > 2.3 * lengths[0]
+    assert lengths[-1] > 1.5 * lengths[0]
     for row in tuning:
         assert row["solution"].endswith(f"\\boxed{{{row['answer']}}}$.")
         assert row["messages"][0] == {"role": "user", "content": row["problem"]}

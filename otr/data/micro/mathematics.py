@@ -4,7 +4,7 @@
 |------------|------------------------------------------------------------|------------------------------------|
 | sums       | What is 34+5-6+7?                                          | 34+5=39 39-6=33 33+7=40            |
 | products   | What is 4*7+5-9?                                           | 4*7=28 28+5=33 33-9=24             |
-| remainders | What is the remainder of 15+9-2 divided by 6?              | 15+9=24 24-2=22 22-6=16 ... 10-6=4 |
+| remainders | What is the remainder of 12+7-2 divided by 6?              | 12+7=19 19-2=17 17-6=11 11-6=5     |
 | equations  | Solve 3x=24-4-5 for x.                                     | 24-4=20 20-5=15 15/3=5             |
 | sequences  | What comes next, up and down in turn: 3, 7, 5, 9?          | 7-5=2 9-2=7                        |
 | fractions  | What is $2\\cdot\\frac{2}{8}+\\frac{4}{8}-\\frac{1}{8}$?      | 2*2=4 4+4=8 8-1=7, \\frac{7}{8}     |
@@ -13,8 +13,9 @@
 Numbers stay within 0 to 60 and a step changes them by one digit: some 1,200 facts in all. In a tenth of the problems
 of all skills but sequences one step is wide, as in 34+15=49. No drill holds it: models know only some of these, and how
 many is an accident of their initial weights (with three tenths of such problems, averages differed by seven points).
-All chains of a skill are equally long (but for remainders): where to end is no part of the difficulty. Formulas carry
-no spaces: fewer tokens to learn and to sample.
+All chains of a skill are equally long: where to end is no part of the difficulty. Where remainders' were not, nothing
+but its result told the last step, and how far wrong last results spread to earlier ones was an accident of the base
+model. Formulas carry no spaces: fewer tokens to learn and to sample.
 """
 
 from math import gcd
@@ -27,6 +28,8 @@ THINGS = ("pens", "cups", "eggs", "nuts", "hats", "bags")
 LARGEST = 60
 WIDE_SHARE = 0.1
 WIDE = range(11, 30)
+QUOTIENT = 2
+"""How often the divisor of a remainder goes into its number."""
 
 
 def fact(random: Random) -> tuple[str, str]:
@@ -90,11 +93,11 @@ def products(random: Random) -> Item:
 
 def remainders(random: Random) -> Item:
     divisor, changes = random.randint(4, 7), _changes(random, 2)
-    number = LARGEST
-    while number > 6 * divisor:
+    number = 0
+    while number // divisor != QUOTIENT:
         first = random.randint(divisor, LARGEST)
         terms, steps, number = _chain(random, first, changes)
-    while number >= divisor:
+    for _ in range(QUOTIENT):
         steps.append(f"{number}-{divisor}={number - divisor}")
         number -= divisor
     expression = f"{first}{terms}"
@@ -119,7 +122,10 @@ def equations(random: Random) -> Item:
 
 
 def sequences(random: Random) -> Item:
-    """The wording names the rule: telling rules apart by the numbers was learnt from some initial weights only."""
+    """The wording names the rule: telling rules apart by the numbers was learnt from some initial weights only.
+
+    None goes down all the way: to tell that rule from up and down in turn was learnt from some as well.
+    """
     rule, terms, steps = random.choice((_steady, _growing, _alternating, _alternating))(random)
     shown = ", ".join(map(str, terms))
     wording = random.choice(("What comes next, {}: {}?", "Find the next number, {}: {}."))
@@ -133,9 +139,6 @@ def _steady(random: Random) -> tuple[str, list[int], list[str]]:
     step = random.randint(2, 6)
     start = random.randint(1, LARGEST - 4 * step)
     terms = [start + step * index for index in range(4)]
-    if random.random() < 0.5:
-        terms = [start + step * (4 - index) for index in range(4)]
-        return "down by equal steps", terms, [f"{terms[2]}-{terms[3]}={step}", f"{terms[3]}-{step}={start}"]
     return "up by equal steps", terms, [f"{terms[3]}-{terms[2]}={step}", f"{terms[3]}+{step}={terms[3] + step}"]
 
 
