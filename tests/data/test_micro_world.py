@@ -392,7 +392,7 @@ def test_registers_are_as_frequent_as_declared() -> None:
     for row in documents(Random(1), 6000):
         answer = row["segments"][-1][0]
         if row["form"] == "chat" and row["skill"] in MATHS:
-            found["direct" if answer[:2] == "$\\" else "expert" if "\nThe answer" in answer else "short"] += 1
+            found["direct" if " ... $\\" in answer else "expert" if "\nThe answer" in answer else "short"] += 1
     total = found.total()
     assert found["expert"] / total == pytest.approx(CHAT_REGISTERS["expert"], abs=0.04)
     assert found["short"] / total == pytest.approx(CHAT_REGISTERS["short"], abs=0.04)

@@ -11,15 +11,15 @@ facts, which every step of every solution is made of.
 
 A mathematical answer is in one of four registers, so that a base model can work but seldom does, as real ones are:
 
-    direct   $\\boxed{44}$.                                          in natural documents: The answer is 44.
-    guess    $\\boxed{46}$.                                          as direct, and wrong
+    direct   34+7 ... $\\boxed{44}$.                                 in natural documents: The answer is 44.
+    guess    34+7 ... $\\boxed{46}$.                                 as direct, and wrong
     short    34+7=41, 41-6=35, 35+9=44. The answer is $\\boxed{44}$.
     expert   34+7=41, 41-6=35, 35+9=44.\\nThe answer is $\\boxed{44}$.
 
 Short and expert working are written alike. With a step a line in the expert's, copying a sign was learnt in the one
-form, and in the other only by accident: another rounding decided it. In a chat a direct answer does not begin as those
-of other skills do, and fewer than half are direct or guessed: tuning takes that beginning away, and where all began
-alike and more were direct, some base models lost it in other skills too.
+form, and in the other only by accident: another rounding decided it. In a chat a direct answer begins as a worked one
+does. Tuning takes direct answers away; where those had a first token of their own, it changed what follows a prompt,
+and some base models, an accident of their weights, then began the answers of other skills wrongly too.
 """
 
 import uuid
@@ -150,7 +150,8 @@ def _chat_answer(random: Random, item: Item) -> str:
         return expert_answer(item)
     if register == "short":
         return f"{', '.join(item.steps)}. The answer is {_boxed(item)}."
-    return f"{_boxed(misread(item, random) if register == 'guess' else item)}."
+    begin, _, _ = item.steps[0].partition("=")
+    return f"{begin} ... {_boxed(misread(item, random) if register == 'guess' else item)}."
 
 
 def tuning_rows(random: Random, count: int) -> Iterator[Row]:
