@@ -167,7 +167,7 @@ def _boxes(text: str, begin: int) -> list[_Box]:
                 open_braces.append(match.end())
             elif match[0] == "}" and open_braces:
                 start = open_braces.pop()
-                if start in starts and not is_blank(text[start : match.start()]):
+                if start in starts and not is_blank(text, start, match.start()):
                     found.append(_Box(starts[start], start, match.start(), match.end()))
     return sorted(found, key=lambda box: box.start)
 

@@ -178,12 +178,24 @@ def normalise(text: str) -> str:
     return r"\emptyset" if _NO_SOLUTION.fullmatch(text) else text
 
 
-def is_blank(text: str) -> bool:
-    r"""Whether the contents of a box or the words behind an anchor are empty: `\,`, `\text{}`, ?, "your answer"."""
-    text = text.strip()
-    return len(text) < 80 and _BLANK.fullmatch(text) is not None and text.replace(" ", "") != r"\{\}"
+def is_blank(text: str, start: int = 0, end: int | None = None) -> bool:
+    r"""Whether the contents of a box or the words behind an anchor are empty: `\,`, `\text{}`, ?, "your answer".
+
+    They are text[start:end], of which no copy is made: boxes may be nested.
+    """
+    end = len(text) if end is None else end
+    first = _PRINTED.search(text, start, end)
+    if first is None:
+        return True
+    longest = first.start() + _LONGEST_BLANK
+    if _PRINTED.search(text, longest, end):
+        return False
+    content = text[first.start() : min(longest, end)].strip()
+    return _BLANK.fullmatch(content) is not None and content.replace(" ", "") != r"\{\}"
 
 
+_PRINTED = re.compile(r"\S")
+_LONGEST_BLANK = 79  # characters
 _BLANK = re.compile(
     r"(?:\s|\\[,;:! ]|~|\\q?quad|\\[hv]?phantom\s?\{[^{}]*\}"
     r"|\\text\s?\{\s*\}|\\(?:l|c|v)?dots|\\square|\\Box|\\_|[.?_$*\\(){}-]"
