@@ -75,7 +75,7 @@ def _time(random: Random, hour: int, written: str, category: str) -> Choice:
 
 
 def categories(random: Random) -> Choice:
-    """Of which kind are three of four words? With two of them, most was learnt from some initial weights only."""
+    """Three of four words are of one kind: which? Two of four was learnt from some initial weights only."""
     return _category(random, KINDS)
 
 
