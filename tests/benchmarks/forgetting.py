@@ -116,11 +116,11 @@ def draw(points: dict[str, list[Point]], before: float, out: Path) -> None:
         for place, rate in zip(places, RATES, strict=True):
             # Where little is forgotten all weighted losses lie on each other: one of them carries their rates.
             if objective == "sft" or rate == RATES[-1] or (objective == "otr" and rate != RATES[1]):
-                below = objective == "sft"
-                axes.annotate(rate, place, textcoords="offset points", xytext=(-4, -12 if below else 6), fontsize=7)
+                aside = (-26, -9) if objective == "sft" else (-4, 6)
+                axes.annotate(rate, place, textcoords="offset points", xytext=aside, fontsize=7)
     axes.set(xlabel="out of domain (code and general), %", ylabel="in domain (mathematics), %")
     axes.margins(y=0.15)
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8, loc="best")
     figure.savefig(out, dpi=150)
 
 
