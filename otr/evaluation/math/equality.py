@@ -514,6 +514,8 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--wall-seconds", type=float, required=True, help="wall time of a question")
     options.add_argument("--memory", type=int, required=True, help="address space, in bytes")
     limits = options.parse_args(arguments)
+    if _is_large(limits.memory):  # the kernel may or may not end it: that hangs on what its libraries left free
+        options.error(f"--memory={limits.memory}: it holds {memory.peak()} before any question; give it thrice as much")
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable(logging.CRITICAL)
@@ -534,11 +536,15 @@ def main(arguments: list[str] | None = None) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         # A process that has grown large ends here, or its next questions would find no memory left.
-        large = memory.peak() > limits.memory // 2
+        large = _is_large(limits.memory)
         found = {"yes": decision.equal, "rule": decision.rule, "memory": large}
         replies.write(json.dumps(found).encode() + b"\n")
         if large:
             return
+
+
+def _is_large(limit: int) -> bool:
+    return memory.peak() > limit // 2
 
 
 if __name__ == "__main__":

@@ -254,9 +254,11 @@ def test_a_killed_process_costs_its_item(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pool.compare(questions, 1) == [pool.Reply(True)] * 3  # what failed is asked once more
 
 
-def test_a_process_that_never_comes_up_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="otr.evaluation.math.equality does not start"):
-        pool.compare([equal("x")], 1, memory=1024**2)
+@pytest.mark.parametrize("memory", [1024**2, 96 * 1024**2], ids=["less than it starts with", "nothing to spare"])
+def test_a_process_that_never_comes_up_is_an_error(memory: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match=r"otr.evaluation.math.equality does not start \(exit status 2\)"):
+        pool.compare([equal("x")], 1, memory=memory)
+    assert f"--memory={memory}: it holds" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.file)
