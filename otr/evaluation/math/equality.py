@@ -514,8 +514,9 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--wall-seconds", type=float, required=True, help="wall time of a question")
     options.add_argument("--memory", type=int, required=True, help="address space, in bytes")
     limits = options.parse_args(arguments)
-    if _is_large(limits.memory):  # the kernel may or may not end it: that hangs on what its libraries left free
-        options.error(f"--memory={limits.memory}: it holds {memory.peak()} before any question; give it thrice as much")
+    # A limit below what is held already ends nothing by itself: the kernel refuses the next page only.
+    if _is_large(limits.memory):
+        options.error(f"--memory={limits.memory} bytes: {memory.peak()} are held before any question; give thrice those")
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable(logging.CRITICAL)
