@@ -516,7 +516,7 @@ def main(arguments: list[str] | None = None) -> None:
     limits = options.parse_args(arguments)
     # A limit below what is held already ends nothing by itself: the kernel refuses the next page only.
     if _is_large(limits.memory):
-        options.error(f"--memory={limits.memory} bytes: {memory.peak()} are held before any question; give thrice those")
+        options.error(f"--memory={limits.memory} bytes: {memory.peak()} are held before a question; give thrice those")
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable(logging.CRITICAL)
